@@ -1,0 +1,344 @@
+//! `activities`: canonical records of all providers. A batch is one statement.
+
+use super::Error;
+use crate::{
+    ConnectionId, JobId, Provider, UserId,
+    activity::{Activity, EnrichmentStatus, Place, Weather},
+};
+use chrono::{DateTime, NaiveDateTime, Utc};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+/// Whose records a batch holds, and which sync brought it.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// The user.
+    pub user: UserId,
+    /// The link.
+    pub connection: ConnectionId,
+    /// The provider.
+    pub provider: Provider,
+    /// The sync.
+    pub job: JobId,
+}
+
+/// A record ready to be stored.
+#[derive(Clone, Debug)]
+pub struct Record<'a> {
+    /// What the provider said.
+    pub activity: Activity,
+    /// What became of its weather.
+    pub weather_status: EnrichmentStatus,
+    /// The weather, where there is one.
+    pub weather: Weather,
+    /// What became of its place.
+    pub place_status: EnrichmentStatus,
+    /// The place, where there is one.
+    pub place: Option<Place>,
+    /// JSON: where each derived value came from.
+    pub provenance: String,
+    /// JSON: the record as the provider sent it.
+    pub payload: &'a str,
+    /// SHA-256 of the payload.
+    pub content_hash: [u8; 32],
+}
+
+/// What a batch did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Upserted {
+    /// New.
+    pub saved: i32,
+    /// Changed.
+    pub updated: i32,
+    /// Equal already.
+    pub unchanged: i32,
+}
+
+/// Stores a batch in which no record id stands twice.
+///
+/// Equal content is left alone, unless more is known of its weather or place than before. Changed
+/// content raises the version. Known weather outlives a sync that could not get it, as long as the
+/// record still begins at the same time and place.
+#[expect(clippy::too_many_lines, reason = "one statement with a column a line")]
+pub async fn upsert(
+    tx: &mut PgConnection,
+    origin: Origin,
+    records: &[Record<'_>],
+) -> Result<Upserted, Error> {
+    macro_rules! column {
+        ($record:ident => $value:expr) => {
+            records.iter().map(|$record| $value).collect::<Vec<_>>()
+        };
+    }
+    let written = sqlx::query!(
+        r#"with written as (
+             insert into paceline.activities as a
+               (id, user_id, connection_id, provider, sync_job_id,
+                provider_record_id, name, sport_type, distance_m, moving_time_s, elapsed_time_s, elevation_gain_m,
+                average_speed_mps, max_speed_mps, average_heart_rate_bpm, max_heart_rate_bpm,
+                start_at, start_local, zone, utc_offset_s, start_lat, start_lon, end_lat, end_lon,
+                place_status, city, state, country, place_distance_m,
+                weather_status, temperature_c, feels_like_c, humidity_pct, pressure_hpa, wind_speed_mps,
+                wind_direction_deg, condition, visibility_m, uv_index, provenance, payload, content_hash)
+             select r.id, $1, $2, $3, $4,
+                r.record_id, r.name, r.sport_type, r.distance_m, r.moving_time_s, r.elapsed_time_s, r.elevation_gain_m,
+                r.average_speed_mps, r.max_speed_mps, r.average_heart_rate_bpm, r.max_heart_rate_bpm,
+                r.start_at, r.start_local, r.zone, r.utc_offset_s, r.start_lat, r.start_lon, r.end_lat, r.end_lon,
+                r.place_status, r.city, r.state, r.country, r.place_distance_m,
+                r.weather_status, r.temperature_c, r.feels_like_c, r.humidity_pct, r.pressure_hpa, r.wind_speed_mps,
+                r.wind_direction_deg, r.condition, r.visibility_m, r.uv_index, r.provenance::jsonb, r.payload::jsonb,
+                r.content_hash
+               from unnest(
+                 $5::uuid[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::int[], $11::int[], $12::real[],
+                 $13::real[], $14::real[], $15::real[], $16::real[], $17::timestamptz[], $18::timestamp[], $19::text[],
+                 $20::int[], $21::float8[], $22::float8[], $23::float8[], $24::float8[], $25::text[], $26::text[],
+                 $27::text[], $28::text[], $29::real[], $30::text[], $31::real[], $32::real[], $33::real[],
+                 $34::real[], $35::real[], $36::real[], $37::text[], $38::real[], $39::real[], $40::text[],
+                 $41::text[], $42::bytea[])
+               as r(id, record_id, name, sport_type, distance_m, moving_time_s, elapsed_time_s, elevation_gain_m,
+                    average_speed_mps, max_speed_mps, average_heart_rate_bpm, max_heart_rate_bpm, start_at,
+                    start_local, zone, utc_offset_s, start_lat, start_lon, end_lat, end_lon, place_status, city,
+                    state, country, place_distance_m, weather_status, temperature_c, feels_like_c, humidity_pct,
+                    pressure_hpa, wind_speed_mps, wind_direction_deg, condition, visibility_m, uv_index, provenance,
+                    payload, content_hash)
+             on conflict (connection_id, provider_record_id) do update
+               set sync_job_id = excluded.sync_job_id, name = excluded.name, sport_type = excluded.sport_type,
+                   distance_m = excluded.distance_m, moving_time_s = excluded.moving_time_s,
+                   elapsed_time_s = excluded.elapsed_time_s, elevation_gain_m = excluded.elevation_gain_m,
+                   average_speed_mps = excluded.average_speed_mps, max_speed_mps = excluded.max_speed_mps,
+                   average_heart_rate_bpm = excluded.average_heart_rate_bpm,
+                   max_heart_rate_bpm = excluded.max_heart_rate_bpm, start_at = excluded.start_at,
+                   start_local = excluded.start_local, zone = excluded.zone, utc_offset_s = excluded.utc_offset_s,
+                   start_lat = excluded.start_lat, start_lon = excluded.start_lon, end_lat = excluded.end_lat,
+                   end_lon = excluded.end_lon, payload = excluded.payload, content_hash = excluded.content_hash,
+                   version = a.version
+                     + (a.content_hash <> excluded.content_hash and a.payload <> excluded.payload)::integer,
+                   deleted_at = null, updated_at = clock_timestamp(),
+                   (place_status, city, state, country, place_distance_m) = (
+                     select a.place_status, a.city, a.state, a.country, a.place_distance_m
+                      where paceline.keeps_known(a.place_status, excluded.place_status, a.start_at, excluded.start_at,
+                              a.start_lat, excluded.start_lat, a.start_lon, excluded.start_lon)
+                     union all
+                     select excluded.place_status, excluded.city, excluded.state, excluded.country,
+                            excluded.place_distance_m
+                     limit 1),
+                   (weather_status, temperature_c, feels_like_c, humidity_pct, pressure_hpa, wind_speed_mps,
+                    wind_direction_deg, condition, visibility_m, uv_index) = (
+                     select a.weather_status, a.temperature_c, a.feels_like_c, a.humidity_pct, a.pressure_hpa,
+                            a.wind_speed_mps, a.wind_direction_deg, a.condition, a.visibility_m, a.uv_index
+                      where paceline.keeps_known(a.weather_status, excluded.weather_status, a.start_at, excluded.start_at,
+                              a.start_lat, excluded.start_lat, a.start_lon, excluded.start_lon)
+                     union all
+                     select excluded.weather_status, excluded.temperature_c, excluded.feels_like_c,
+                            excluded.humidity_pct, excluded.pressure_hpa, excluded.wind_speed_mps,
+                            excluded.wind_direction_deg, excluded.condition, excluded.visibility_m, excluded.uv_index
+                     limit 1),
+                   provenance = case
+                     when paceline.keeps_known(a.weather_status, excluded.weather_status, a.start_at, excluded.start_at,
+                              a.start_lat, excluded.start_lat, a.start_lon, excluded.start_lon)
+                       or paceline.keeps_known(a.place_status, excluded.place_status, a.start_at, excluded.start_at,
+                              a.start_lat, excluded.start_lat, a.start_lon, excluded.start_lon)
+                     then a.provenance || excluded.provenance else excluded.provenance end
+             where (a.content_hash <> excluded.content_hash and a.payload <> excluded.payload)
+                or (a.weather_status not in ('enriched', excluded.weather_status) and excluded.weather_status <> 'skipped')
+                or (a.place_status not in ('enriched', excluded.place_status) and excluded.place_status <> 'skipped')
+                or a.deleted_at is not null
+             returning xmax = 0 as fresh)
+           select count(*) filter (where fresh) as "saved!", count(*) filter (where not fresh) as "updated!" from written"#,
+        origin.user.0,
+        origin.connection.0,
+        origin.provider.as_str(),
+        origin.job.0,
+        &column!(_r => Uuid::now_v7()),
+        &column!(r => r.activity.record_id.as_str()) as &[&str],
+        &column!(r => r.activity.name.as_str()) as &[&str],
+        &column!(r => r.activity.sport_type.as_str()) as &[&str],
+        &column!(r => r.activity.distance_m) as &[Option<f64>],
+        &column!(r => r.activity.moving_time_s) as &[Option<i32>],
+        &column!(r => r.activity.elapsed_time_s) as &[Option<i32>],
+        &column!(r => r.activity.elevation_gain_m) as &[Option<f32>],
+        &column!(r => r.activity.average_speed_mps) as &[Option<f32>],
+        &column!(r => r.activity.max_speed_mps) as &[Option<f32>],
+        &column!(r => r.activity.average_heart_rate_bpm) as &[Option<f32>],
+        &column!(r => r.activity.max_heart_rate_bpm) as &[Option<f32>],
+        &column!(r => r.activity.start_at),
+        &column!(r => r.activity.start_local) as &[NaiveDateTime],
+        &column!(r => r.activity.zone.as_deref()) as &[Option<&str>],
+        &column!(r => r.activity.utc_offset_s) as &[Option<i32>],
+        &column!(r => r.activity.start.map(|p| p.lat)) as &[Option<f64>],
+        &column!(r => r.activity.start.map(|p| p.lon)) as &[Option<f64>],
+        &column!(r => r.activity.end.map(|p| p.lat)) as &[Option<f64>],
+        &column!(r => r.activity.end.map(|p| p.lon)) as &[Option<f64>],
+        &column!(r => r.place_status.as_str()) as &[&str],
+        &column!(r => r.place.as_ref().map(|p| p.city.as_str())) as &[Option<&str>],
+        &column!(r => r.place.as_ref().and_then(|p| p.state.as_deref())) as &[Option<&str>],
+        &column!(r => r.place.as_ref().map(|p| p.country.as_str())) as &[Option<&str>],
+        &column!(r => r.place.as_ref().map(|p| p.distance_m)) as &[Option<f32>],
+        &column!(r => r.weather_status.as_str()) as &[&str],
+        &column!(r => r.weather.temperature_c) as &[Option<f32>],
+        &column!(r => r.weather.feels_like_c) as &[Option<f32>],
+        &column!(r => r.weather.humidity_pct) as &[Option<f32>],
+        &column!(r => r.weather.pressure_hpa) as &[Option<f32>],
+        &column!(r => r.weather.wind_speed_mps) as &[Option<f32>],
+        &column!(r => r.weather.wind_direction_deg) as &[Option<f32>],
+        &column!(r => r.weather.condition()) as &[Option<&str>],
+        &column!(r => r.weather.visibility_m) as &[Option<f32>],
+        &column!(r => r.weather.uv_index) as &[Option<f32>],
+        &column!(r => r.provenance.as_str()) as &[&str],
+        &column!(r => r.payload) as &[&str],
+        &column!(r => r.content_hash.as_slice()) as &[&[u8]]
+    )
+    .fetch_one(tx)
+    .await?;
+    let count = |n: i64| i32::try_from(n).unwrap_or(i32::MAX);
+    let (saved, updated) = (count(written.saved), count(written.updated));
+    Ok(Upserted {
+        saved,
+        updated,
+        unchanged: count(i64::try_from(records.len()).unwrap_or(i64::MAX)) - saved - updated,
+    })
+}
+
+/// An activity as its user reads it.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns, each with its comment in the migration")]
+pub struct Row {
+    pub id: Uuid,
+    pub provider: Provider,
+    pub provider_record_id: String,
+    pub sync_job_id: JobId,
+    pub name: String,
+    pub sport_type: String,
+    pub distance_m: Option<f64>,
+    pub moving_time_s: Option<i32>,
+    pub elapsed_time_s: Option<i32>,
+    pub elevation_gain_m: Option<f32>,
+    pub average_speed_mps: Option<f32>,
+    pub max_speed_mps: Option<f32>,
+    pub average_heart_rate_bpm: Option<f32>,
+    pub max_heart_rate_bpm: Option<f32>,
+    pub start_at: DateTime<Utc>,
+    pub start_local: NaiveDateTime,
+    pub zone: Option<String>,
+    pub utc_offset_s: Option<i32>,
+    pub start_lat: Option<f64>,
+    pub start_lon: Option<f64>,
+    pub end_lat: Option<f64>,
+    pub end_lon: Option<f64>,
+    pub place_status: EnrichmentStatus,
+    pub city: Option<String>,
+    pub state: Option<String>,
+    pub country: Option<String>,
+    pub place_distance_m: Option<f32>,
+    pub weather_status: EnrichmentStatus,
+    pub temperature_c: Option<f32>,
+    pub feels_like_c: Option<f32>,
+    pub humidity_pct: Option<f32>,
+    pub pressure_hpa: Option<f32>,
+    pub wind_speed_mps: Option<f32>,
+    pub wind_direction_deg: Option<f32>,
+    pub condition: Option<String>,
+    pub visibility_m: Option<f32>,
+    pub uv_index: Option<f32>,
+    pub provenance: serde_json::Value,
+    /// Only where it was asked for.
+    pub payload: Option<serde_json::Value>,
+    pub version: i32,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Which activities to list.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only this provider's.
+    pub provider: Option<Provider>,
+    /// Only this sport type, in the provider's word.
+    pub sport_type: Option<String>,
+    /// Begun at or after.
+    pub after: Option<DateTime<Utc>>,
+    /// Begun before.
+    pub before: Option<DateTime<Utc>>,
+    /// The last one of the page before: its start and id.
+    pub cursor: Option<(DateTime<Utc>, Uuid)>,
+    /// Whether to bring the provider's payload.
+    pub payload: bool,
+}
+
+/// A user's activities, newest start first, tombstones left out.
+pub async fn list(
+    db: &PgPool,
+    user: UserId,
+    filter: &Filter,
+    limit: i64,
+) -> Result<Vec<Row>, Error> {
+    let (cursor_at, cursor_id) = filter.cursor.unzip();
+    Ok(sqlx::query_as!(
+        Row,
+        r#"select id, provider as "provider: Provider", provider_record_id, sync_job_id as "sync_job_id: JobId", name,
+                  sport_type, distance_m, moving_time_s, elapsed_time_s, elevation_gain_m, average_speed_mps,
+                  max_speed_mps, average_heart_rate_bpm, max_heart_rate_bpm, start_at, start_local, zone, utc_offset_s,
+                  start_lat, start_lon, end_lat, end_lon, place_status as "place_status: EnrichmentStatus", city, state,
+                  country, place_distance_m, weather_status as "weather_status: EnrichmentStatus", temperature_c,
+                  feels_like_c, humidity_pct, pressure_hpa, wind_speed_mps, wind_direction_deg, condition, visibility_m,
+                  uv_index, provenance, case when $8 then payload end as payload, version, updated_at
+             from paceline.activities
+            where user_id = $1 and deleted_at is null
+              and ($2::text is null or provider = $2) and ($3::text is null or sport_type = $3)
+              and start_at >= coalesce($4, '-infinity'::timestamptz) and start_at < coalesce($5, 'infinity'::timestamptz)
+              and ($6::timestamptz is null or (start_at, id) < ($6, $7))
+            order by start_at desc, id desc limit $9"#,
+        user.0,
+        filter.provider.map(Provider::as_str),
+        filter.sport_type,
+        filter.after,
+        filter.before,
+        cursor_at,
+        cursor_id,
+        filter.payload,
+        limit
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// What is stored of one connection, tombstones left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    /// Records.
+    pub records: i64,
+    /// Of these, with weather.
+    pub weather_enriched: i64,
+    /// Of these, with the name of a place.
+    pub geocoded: i64,
+}
+
+/// Counts what is stored of a connection: what an operator holds against the provider's own figures.
+pub async fn stored(db: &PgPool, connection: ConnectionId) -> Result<Stored, Error> {
+    Ok(sqlx::query_as!(
+        Stored,
+        r#"select count(*) as "records!",
+                  count(*) filter (where weather_status = 'enriched') as "weather_enriched!",
+                  count(*) filter (where place_status = 'enriched') as "geocoded!"
+             from paceline.activities where connection_id = $1 and deleted_at is null"#,
+        connection.0
+    )
+    .fetch_one(db)
+    .await?)
+}
+
+/// Those of the provider's `record_ids` that are not stored, or only as tombstones.
+pub async fn missing(
+    db: &PgPool,
+    connection: ConnectionId,
+    record_ids: &[String],
+) -> Result<Vec<String>, Error> {
+    Ok(sqlx::query_scalar!(
+        r#"select asked.id as "id!" from unnest($2::text[]) as asked(id)
+            where not exists (select from paceline.activities
+                               where connection_id = $1 and provider_record_id = asked.id and deleted_at is null)"#,
+        connection.0,
+        record_ids
+    )
+    .fetch_all(db)
+    .await?)
+}

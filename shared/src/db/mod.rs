@@ -1,0 +1,152 @@
+//! The tables, one file each with its SQL, and what all of them need: pools, migrations, errors.
+//!
+//! Time that two processes compare is `clock_timestamp()`, read after the lock it belongs to.
+
+pub mod activities;
+pub mod connection_secrets;
+pub mod connections;
+pub mod fenced;
+pub mod idempotency_keys;
+pub mod record_failures;
+pub mod staged_pages;
+pub mod sync_attempts;
+pub mod sync_history;
+pub mod sync_jobs;
+pub mod sync_outcomes;
+pub mod sync_progress;
+pub mod sync_runs;
+pub mod syncs;
+pub mod users;
+pub mod weather_hours;
+pub mod workers;
+
+use sqlx::{
+    ConnectOptions, PgPool, Postgres, Transaction,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use std::{str::FromStr, sync::LazyLock, time::Duration};
+
+/// Where it is noted which migrations were applied. Not in `public`, which Supabase opens to browsers.
+pub const MIGRATIONS_TABLE: &str = "paceline.schema_migrations";
+
+/// The migrations, embedded.
+pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let mut migrator = sqlx::migrate!("../migrations");
+    migrator.create_schema("paceline");
+    migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+    migrator
+});
+
+/// What a caller can do about a statement that failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The server is away, refuses, or cut the connection: nothing is known of the statement. Try again later.
+    #[error("Postgres is not reachable")]
+    Unreachable(#[source] sqlx::Error),
+    /// A time limit, a lock or a deadlock ended the statement; nothing of it stayed. Try again.
+    #[error("a statement took too long or was in another's way")]
+    Busy(#[source] sqlx::Error),
+    /// The data broke a rule of the schema; the same statement will fail again.
+    #[error("Postgres refused a value")]
+    Refused(#[source] sqlx::Error),
+    /// Anything else.
+    #[error("a statement failed")]
+    Other(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        use sqlx::Error as E;
+        match &error {
+            E::Io(_)
+            | E::Tls(_)
+            | E::Protocol(_)
+            | E::PoolTimedOut
+            | E::PoolClosed
+            | E::WorkerCrashed => Self::Unreachable(error),
+            E::Database(db) => match db.code().as_deref() {
+                // 08: connection; 57P: shutdown; 53: resources; 25P03: idle in a transaction too long.
+                Some(code)
+                    if code.starts_with("08")
+                        || code.starts_with("57P")
+                        || code.starts_with("53") =>
+                {
+                    Self::Unreachable(error)
+                }
+                Some("25P03") => Self::Unreachable(error),
+                Some("57014" | "55P03" | "40P01" | "40001") => Self::Busy(error),
+                Some(code) if code.starts_with("22") || code.starts_with("23") => {
+                    Self::Refused(error)
+                }
+                _ => Self::Other(error),
+            },
+            _ => Self::Other(error),
+        }
+    }
+}
+
+impl Error {
+    /// What Postgres said, without the statement or its values.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        let (Self::Unreachable(e) | Self::Busy(e) | Self::Refused(e) | Self::Other(e)) = self;
+        match e {
+            sqlx::Error::Database(db) => db.message().to_owned(),
+            other => other.to_string(),
+        }
+    }
+}
+
+/// A pool for one process. `name` shows in `pg_stat_activity`.
+///
+/// Opens nothing yet: a process starts, and stays up, while Postgres is away. A connection that
+/// cannot be had within 3 s is [`Error::Unreachable`].
+pub fn pool(url: &str, name: &str, connections: u32) -> Result<PgPool, Error> {
+    let options = PgConnectOptions::from_str(url)?
+        .application_name(name)
+        .log_statements(tracing::log::LevelFilter::Off)
+        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2))
+        // A peer that vanished is noticed in 5 + 3 × 2 s. The server takes these for its side.
+        .options([
+            ("tcp_keepalives_idle", "5"),
+            ("tcp_keepalives_interval", "2"),
+            ("tcp_keepalives_count", "3"),
+        ]);
+    Ok(PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(3))
+        .idle_timeout(Duration::from_mins(5))
+        .connect_lazy_with(options))
+}
+
+/// A transaction on behalf of somebody who waits: the server ends it when it hangs, or waits for
+/// others for too long.
+pub async fn begin(db: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
+    const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '5s'; \
+                         set local statement_timeout = '10s'; set local lock_timeout = '10s'";
+    Ok(db.begin_with(BEGIN).await?)
+}
+
+/// Brings the schema to this binary's version. Safe when several start at once; forward only.
+pub async fn migrate(db: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
+    MIGRATOR.run(db).await
+}
+
+/// Whether the schema is at this binary's version or later.
+pub async fn is_migrated(db: &PgPool) -> Result<bool, Error> {
+    let newest = MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0);
+    let applied = sqlx::query_scalar::<_, i64>(
+        "select coalesce(max(version), 0) from paceline.schema_migrations where success",
+    )
+    .fetch_one(db)
+    .await;
+    match applied {
+        Ok(version) => Ok(version >= newest),
+        // Neither the table nor its schema is there yet.
+        Err(sqlx::Error::Database(e)) if matches!(e.code().as_deref(), Some("42P01" | "3F000")) => {
+            Ok(false)
+        }
+        Err(e) => Err(e.into()),
+    }
+}

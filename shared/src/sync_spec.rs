@@ -1,0 +1,69 @@
+//! What a sync is asked to do: options and limits, as clients send them and jobs carry them.
+
+use serde::{Deserialize, Serialize};
+
+/// The payload's shape; a worker claims only versions that it knows.
+pub const PAYLOAD_VERSION: i32 = 1;
+
+/// The most records that one batch of the pipeline may hold.
+pub const MAX_BATCH_SIZE: u16 = 200;
+
+/// The most retries that a client may ask for.
+pub const MAX_RETRIES: i16 = 20;
+
+/// Options of a sync. What is left out has the default that the field names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SyncOptions {
+    /// Records per enrich and store batch, 1 to 200; 200 by default.
+    #[schema(minimum = 1, maximum = 200, default = 200)]
+    pub batch_size: u16,
+    /// Failed attempts that are retried, 0 to 20; 5 by default.
+    #[schema(minimum = 0, maximum = 20, default = 5)]
+    pub max_retries: i16,
+    /// Leaves the weather out; false by default.
+    pub skip_weather_enrichment: bool,
+    /// Adds city, state and country; true by default.
+    pub include_geocoding: bool,
+    /// Keeps only these of the provider's sport types; absent or empty keeps all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub activity_types: Vec<String>,
+}
+
+impl Default for SyncOptions {
+    fn default() -> Self {
+        Self {
+            batch_size: MAX_BATCH_SIZE,
+            max_retries: 5,
+            skip_weather_enrichment: false,
+            include_geocoding: true,
+            activity_types: Vec::new(),
+        }
+    }
+}
+
+/// How urgent a job is; with the time of its enqueue this makes its place in the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// A provider said that something changed.
+    Webhook,
+    /// A user waits for it.
+    Interactive,
+    /// Its time came.
+    Scheduled,
+    /// History, in slices.
+    Backfill,
+}
+
+impl Class {
+    /// The number in the table: each step is half an hour ahead in the queue.
+    #[must_use]
+    pub const fn rank(self) -> i16 {
+        match self {
+            Self::Webhook => 4,
+            Self::Interactive => 3,
+            Self::Scheduled => 2,
+            Self::Backfill => 1,
+        }
+    }
+}
