@@ -1,0 +1,116 @@
+//! The worker: claims jobs, runs the pipeline, talks to providers. It serves nothing but health and
+//! metrics, and Postgres is its only wire to the rest of Paceline.
+
+pub mod attempt;
+pub mod connect;
+pub mod health;
+pub mod job;
+mod pipeline;
+pub mod places;
+pub mod providers;
+pub mod queue;
+pub mod tokens;
+pub mod weather;
+
+use paceline_shared::{db, notify::Notifier, sealing::Keyring};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// What a worker process is told.
+#[derive(Clone)]
+pub struct Config {
+    /// Where Postgres is.
+    pub database_url: String,
+    /// Limits of the queue.
+    pub queue: queue::Config,
+    /// Opens tokens.
+    pub keys: Keyring,
+    /// Strava's addresses and our application there.
+    pub strava: providers::strava::StravaConfig,
+    /// The weather service's addresses.
+    pub weather: weather::WeatherConfig,
+    /// Time limits and retries of single calls.
+    pub http: providers::http::HttpOptions,
+    /// Where health and metrics are served.
+    pub listen: SocketAddr,
+    /// Renders metrics.
+    pub render_metrics: health::Render,
+}
+
+/// Why a worker did not start, or ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database's address.
+    #[error("the database URL cannot be used")]
+    Database(#[from] db::Error),
+    /// The HTTP client.
+    #[error("the HTTP client cannot be made")]
+    Http(#[from] reqwest::Error),
+    /// The private port.
+    #[error("the health port {0} cannot be opened")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] queue::Error),
+}
+
+/// A worker whose private port is open and which takes no jobs yet.
+pub struct Worker {
+    config: Config,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Worker {
+    /// Opens the private port. Postgres may be away.
+    pub async fn bind(config: Config) -> Result<Self, Error> {
+        let listen = |error| Error::Listen(config.listen, error);
+        let listener = TcpListener::bind(config.listen).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        Ok(Self { config, listener, address })
+    }
+
+    /// Where health and metrics are served, with the port that was really taken.
+    #[must_use]
+    pub const fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Works until `drain` is cancelled and everything in flight is handed back.
+    pub async fn run(self, drain: CancellationToken) -> Result<(), Error> {
+        let Self { config, listener, address } = self;
+        let slots = u32::try_from(config.queue.slots).unwrap_or(u32::MAX);
+        // A job has one connection at a time, and most of the time none: it waits for the provider.
+        let jobs = db::pool(&config.database_url, "paceline-worker", slots.clamp(2, 16))?;
+        let control = db::pool(&config.database_url, "paceline-worker-control", 5)?;
+        let strava = providers::http::Http::new("strava", config.http.clone())?;
+        let open_meteo = providers::http::Http::new("open_meteo", config.http)?;
+        let app = job::App {
+            notifier: Notifier::start(control.clone()),
+            strava: Arc::new(providers::strava::Strava::new(config.strava, strava)),
+            weather: Arc::new(weather::Weather::new(config.weather, open_meteo)),
+            worker: config.queue.worker,
+            keys: config.keys,
+            db: jobs.clone(),
+            control: control.clone(),
+        };
+        let end = CancellationToken::new();
+        health::serve(listener, control.clone(), config.render_metrics, drain.clone(), end.clone());
+        tracing::info!(worker = %config.queue.worker, slots, %address, "worker started");
+        let ended = queue::run(config.queue, app, drain).await;
+        end.cancel();
+        for pool in [jobs, control] {
+            if tokio::time::timeout(Duration::from_secs(2), pool.close()).await.is_err() {
+                tracing::debug!("a connection did not close in time");
+            }
+        }
+        tracing::info!("worker ended");
+        Ok(ended?)
+    }
+}
+
+/// Opens the private port and works until `drain`: [`Worker::bind`] and [`Worker::run`] in one.
+pub async fn run(config: Config, drain: CancellationToken) -> Result<(), Error> {
+    Worker::bind(config).await?.run(drain).await
+}

@@ -1,0 +1,188 @@
+//! The pipeline: fetch, enrich, store, each a file. A phase reads, works, and checkpoints; what it wrote
+//! and its checkpoint commit together, so to repeat a phase is harmless. It holds a page or a batch, never
+//! the history.
+
+mod enrich;
+mod fetch;
+mod pages;
+mod store;
+mod weather;
+
+use crate::{
+    attempt::Error,
+    job::{App, Job},
+    providers,
+    queue::{Held, Stop},
+    tokens,
+};
+use chrono::Utc;
+use paceline_shared::{
+    db::{
+        self,
+        connections::{self, State},
+        fenced::{Advance, FenceError, Fenced},
+        sync_progress::Snapshot,
+    },
+    failure::{Code, Failure},
+    notify,
+    progress::{Checkpoint, Counts, Phase},
+};
+use serde_json::{Map, Value};
+use std::time::{Duration, Instant};
+
+/// A running job shows its progress at most this often, apart from changes of phase.
+const PUBLISH_EVERY: Duration = Duration::from_millis(500);
+
+/// Runs a job from its checkpoint to the end.
+pub(crate) async fn run(app: &App, job: &Job, held: &Held) -> Result<(), Error> {
+    let mut run = Run {
+        app,
+        job,
+        held,
+        at: job.checkpoint,
+        counts: job.counts,
+        shown: None,
+        weather_down: false,
+    };
+    loop {
+        match run.at {
+            Checkpoint::Fetch { next_page } => fetch::run(&mut run, next_page).await?,
+            Checkpoint::Enrich { next_page, next_item } => {
+                enrich::run(&mut run, next_page, next_item).await?;
+            }
+            Checkpoint::Store { next_page, next_item } => {
+                store::run(&mut run, next_page, next_item).await?;
+            }
+            Checkpoint::Done => return Ok(()),
+        }
+    }
+}
+
+/// A job under way: what its phases share.
+struct Run<'a> {
+    app: &'a App,
+    job: &'a Job,
+    held: &'a Held,
+    /// The last checkpoint committed.
+    at: Checkpoint,
+    /// What was counted by then, and by the batch in hand.
+    counts: Counts,
+    /// When the user last saw a change, and in which phase.
+    shown: Option<(Instant, Phase)>,
+    /// The weather service failed in this attempt: it is not asked again, records stay pending.
+    weather_down: bool,
+}
+
+impl Run<'_> {
+    fn phase(&self) -> Phase {
+        self.at.phase()
+    }
+
+    /// A safe point: whatever was done is committed, and nothing is begun.
+    fn safe_point(&self) -> Result<(), Error> {
+        match self.held.stop_asked() {
+            Stop::No => Ok(()),
+            Stop::LeaseLost => Err(Error::LeaseLost),
+            Stop::Shutdown | Stop::Cancelled => Err(Error::Stopped),
+        }
+    }
+
+    /// Begins a transaction under the lease.
+    async fn begin(&self) -> Result<Fenced, Error> {
+        Fenced::begin(&self.app.db, self.held.lease()).await.map_err(|error| self.fence(error))
+    }
+
+    /// Commits a transaction together with the new checkpoint and the counters.
+    async fn commit(&mut self, tx: Fenced, to: Checkpoint, counts: Counts) -> Result<(), Error> {
+        let due = self
+            .shown
+            .is_none_or(|(at, phase)| phase != to.phase() || at.elapsed() >= PUBLISH_EVERY);
+        let snapshot = Snapshot {
+            attempt: self.held.attempt(),
+            phase: to.phase(),
+            counts,
+            provider: self.job.provider,
+        };
+        let advance = Advance {
+            checkpoint: to,
+            counts: &counts,
+            estimated_total: (to.phase() != Phase::Fetch).then(|| counts.to_process()),
+            publish: due.then_some(&snapshot),
+        };
+        tx.commit(advance).await.map_err(|error| self.fence(error))?;
+        self.at = to;
+        self.counts = counts;
+        if due {
+            self.shown = Some((Instant::now(), to.phase()));
+            self.app.notifier.say(notify::LIVE, &self.job.id);
+        }
+        Ok(())
+    }
+
+    fn fence(&self, error: FenceError) -> Error {
+        match error {
+            FenceError::LeaseLost => Error::LeaseLost,
+            FenceError::Db(error) => self.db(error),
+        }
+    }
+
+    fn db(&self, error: db::Error) -> Error {
+        Error::Db { error, phase: self.phase() }
+    }
+
+    fn failed(&self, code: Code, message: String, context: Map<String, Value>) -> Error {
+        Error::Failed(Box::new(Failure {
+            code,
+            message,
+            phase: self.phase(),
+            context,
+            at: Utc::now(),
+        }))
+    }
+
+    /// What a provider's refusal means for the job, and for the connection where it means something there.
+    async fn refused(&self, error: providers::Error, page: i32) -> Error {
+        use providers::Error as E;
+        let state = match &error {
+            E::Unauthorized(_) => Some(State::NeedsReauth),
+            E::Denied(_) => Some(State::Limited),
+            E::Gone(_) => Some(State::ProviderGone),
+            _ => None,
+        };
+        if let Some(state) = state
+            && let Err(error) =
+                connections::set_state(&self.app.db, self.job.connection, state).await
+        {
+            return self.db(error);
+        }
+        if let E::Wait { reason, until } = error {
+            return self.wait(reason, until);
+        }
+        let mut context = error.context();
+        context.insert("page".to_owned(), page.into());
+        self.failed(error.code(), error.to_string(), context)
+    }
+
+    fn wait(&self, reason: &'static str, until: chrono::DateTime<Utc>) -> Error {
+        let message =
+            format!("{} allows more at {} UTC", self.job.provider.title(), until.format("%H:%M"));
+        Error::Wait { reason, until, message }
+    }
+
+    async fn no_token(&self, error: tokens::Error, page: i32) -> Error {
+        match error {
+            tokens::Error::NeedsReauth => {
+                let title = self.job.provider.title();
+                let message = format!(
+                    "{title} does not accept the stored token any more; connect {title} again"
+                );
+                self.failed(Code::AuthenticationError, message, Map::new())
+            }
+            tokens::Error::Provider(error) => self.refused(error, page).await,
+            tokens::Error::Db(error) => self.db(error),
+            tokens::Error::Sealing(error) => {
+                self.failed(Code::UnknownError, error.to_string(), Map::new())
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What the pipeline needs of a provider, and what can go wrong with one.
+//!
+//! Each provider is one file or folder: its URLs, JSON, paging, errors, quota rules, units and
+//! tests. Outside it the name appears only in [`paceline_shared::Provider`].
+
+pub mod http;
+pub mod strava;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use paceline_shared::{
+    activity::{Activity, Position},
+    failure::Code,
+};
+use serde_json::{Map, Value};
+
+/// A page as the provider sent it.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The body, a complete and readable answer.
+    pub body: Bytes,
+    /// Items in it; 0 is the end.
+    pub items: i32,
+    /// The quota was used up by this call: ask again at this time, not before.
+    pub quota_spent_until: Option<DateTime<Utc>>,
+}
+
+/// The little that fetch and enrich must know of an item, read leniently: what is odd is `None` here
+/// and fails alone when it is stored.
+#[derive(Clone, Debug)]
+pub struct Glance {
+    /// The provider's id.
+    pub record_id: Option<String>,
+    /// The provider's word for the sport.
+    pub sport_type: Option<String>,
+    /// When it began.
+    pub start_at: Option<DateTime<Utc>>,
+    /// Where it began.
+    pub start: Option<Position>,
+}
+
+/// An item of a page: its text and a glance at it.
+#[derive(Clone, Debug)]
+pub struct Item<'a> {
+    /// The provider's JSON.
+    pub raw: &'a str,
+    /// What a glance shows.
+    pub glance: Glance,
+}
+
+/// A record that cannot be read; it fails alone.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreadable(pub String);
+
+/// Reads an item in full.
+pub type Read = fn(&str) -> Result<Activity, Unreadable>;
+
+/// Why a provider gave nothing. An error is never an empty answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Wait: a quota is spent, or the provider said so.
+    #[error("{reason}: asked to wait until {until}")]
+    Wait {
+        /// `rate_limit` or `quota_exceeded`.
+        reason: &'static str,
+        /// When to ask again.
+        until: DateTime<Utc>,
+    },
+    /// The access token is not accepted: refresh it once, then reconnect.
+    #[error("the access token is not accepted")]
+    Unauthorized(Detail),
+    /// A refresh cannot help: the user, or the provider's programme, withholds this.
+    #[error("access is not granted: {}", .0.message)]
+    Denied(Detail),
+    /// The provider has ended.
+    #[error("the provider has ended")]
+    Gone(Detail),
+    /// No answer, or a broken one, after the retries.
+    #[error("no answer: {}", .0.message)]
+    Network(Detail),
+    /// An answer that says "not now", or that is no data, after the retries.
+    #[error("no data: {}", .0.message)]
+    Temporary(Detail),
+    /// An answer that no retry will better.
+    #[error("the request was refused: {}", .0.message)]
+    Refused(Detail),
+    /// A body over its limit.
+    #[error("an answer was larger than {limit} bytes")]
+    TooLarge {
+        /// The limit.
+        limit: usize,
+        /// Which call.
+        detail: Detail,
+    },
+}
+
+/// Which call, and what came back; never a token or a body.
+#[derive(Clone, Debug, Default)]
+pub struct Detail {
+    /// For people.
+    pub message: String,
+    /// The path asked for.
+    pub endpoint: String,
+    /// The HTTP status, where there was one.
+    pub status: Option<u16>,
+    /// How often it was tried.
+    pub tries: u32,
+}
+
+impl Error {
+    /// The code under which the attempt is reported.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Wait { .. } => Code::RateLimit,
+            Self::Unauthorized(_) => Code::AuthenticationError,
+            Self::Denied(_) => Code::PermissionDenied,
+            Self::Gone(_) => Code::ProviderGone,
+            Self::Network(_) => Code::NetworkError,
+            Self::Temporary(_) => Code::TemporaryApiError,
+            Self::Refused(_) => Code::InvalidData,
+            Self::TooLarge { .. } => Code::MemoryLimit,
+        }
+    }
+
+    /// Endpoint, status and tries, for the report.
+    #[must_use]
+    pub fn context(&self) -> Map<String, Value> {
+        let (Self::Unauthorized(detail)
+        | Self::Denied(detail)
+        | Self::Gone(detail)
+        | Self::Network(detail)
+        | Self::Temporary(detail)
+        | Self::Refused(detail)
+        | Self::TooLarge { detail, .. }) = self
+        else {
+            return Map::new();
+        };
+        let mut context = Map::new();
+        context.insert("endpoint".to_owned(), detail.endpoint.clone().into());
+        context.insert("httpStatus".to_owned(), detail.status.into());
+        context.insert("tries".to_owned(), detail.tries.into());
+        context
+    }
+}

@@ -1,0 +1,261 @@
+//! Strava v3: its addresses, its paging and its tokens. What an activity says is in `record`, what a
+//! refusal or a quota header says in `refusal`.
+//!
+//! It knows neither jobs nor the database.
+
+mod record;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+pub use record::{items, read};
+
+use super::{
+    Detail, Error, Page,
+    http::{Failure, Http},
+};
+use chrono::{DateTime, Utc};
+use paceline_shared::db::{connection_secrets::Tokens, connections::State};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sqlx::postgres::types::PgRange;
+use std::{fmt, ops::Bound};
+
+/// Activities a page, the most that Strava allows.
+pub const PAGE_SIZE: i32 = 200;
+
+/// The scopes that we ask for; the user may withhold any of them.
+pub const SCOPES: [&str; 3] = ["read", "activity:read_all", "profile:read_all"];
+
+const ACTIVITIES: &str = "athlete/activities";
+const TOKEN: &str = "oauth/token";
+
+/// Where Strava is, and which application we are there.
+#[derive(Clone, Debug)]
+pub struct StravaConfig {
+    /// Of the API. The host changes in 2027.
+    pub api_base: String,
+    /// Of the authorization server.
+    pub oauth_base: String,
+    /// The application's id.
+    pub client_id: String,
+    /// The application's secret.
+    pub client_secret: SecretString,
+}
+
+impl StravaConfig {
+    /// An application at Strava's own addresses.
+    #[must_use]
+    pub fn new(client_id: impl Into<String>, client_secret: SecretString) -> Self {
+        Self {
+            api_base: "https://www.strava.com/api/v3".to_owned(),
+            oauth_base: "https://www.strava.com/oauth".to_owned(),
+            client_id: client_id.into(),
+            client_secret,
+        }
+    }
+}
+
+/// What a code bought.
+#[derive(Clone, Debug)]
+pub struct Exchanged {
+    /// Strava's id of the athlete.
+    pub account_id: String,
+    /// The scopes that the user accepted.
+    pub scopes: Vec<String>,
+    /// `Limited` where one that we ask for is missing, else `Active`.
+    pub state: State,
+    /// The first pair.
+    pub tokens: Tokens,
+}
+
+/// Why a refresh gave no tokens.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// The refresh token is dead: the user must connect again.
+    #[error("the refresh token is not accepted")]
+    Invalid(Detail),
+    /// Anything else. Says nothing about the refresh token.
+    #[error(transparent)]
+    Failed(Error),
+}
+
+/// Why a code bought nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The code is used up, too old, or none: the user must start again.
+    #[error("the code is not accepted")]
+    CodeInvalid(Detail),
+    /// Anything else.
+    #[error(transparent)]
+    Failed(Error),
+}
+
+/// A client of Strava for one application.
+#[derive(Clone)]
+pub struct Strava {
+    config: StravaConfig,
+    http: Http,
+}
+
+impl fmt::Debug for Strava {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Strava").field("api_base", &self.config.api_base).finish_non_exhaustive()
+    }
+}
+
+impl Strava {
+    /// A client.
+    #[must_use]
+    pub fn new(config: StravaConfig, http: Http) -> Self {
+        Self { config, http }
+    }
+
+    /// A page of the athlete's activities that began within `range`, oldest first; the first page
+    /// is number 1.
+    ///
+    /// Only an empty page is the end: one may hold fewer than [`PAGE_SIZE`] and others follow. Costs
+    /// one read.
+    pub async fn page(
+        &self,
+        access: &SecretString,
+        range: &PgRange<DateTime<Utc>>,
+        page: i32,
+    ) -> Result<Page, Error> {
+        let url = format!("{}/{ACTIVITIES}", self.config.api_base.trim_end_matches('/'));
+        let (after, before) = borders(range);
+        let mut query =
+            vec![("after", after), ("page", page.into()), ("per_page", PAGE_SIZE.into())];
+        query.extend(before.map(|before| ("before", before)));
+        let answer = self
+            .http
+            .send(
+                ACTIVITIES,
+                |http| http.get(&url).bearer_auth(access.expose_secret()).query(&query),
+                count,
+            )
+            .await
+            .map_err(refusal::error)?;
+        Ok(Page {
+            quota_spent_until: refusal::spent(&answer.headers, Utc::now()).map(|(_, until)| until),
+            items: answer.data,
+            body: answer.body,
+        })
+    }
+
+    /// Buys the next pair. While the access token has more than an hour left, Strava answers with
+    /// the same pair; when the refresh token changes, the old one is dead at once.
+    pub async fn refresh(&self, refresh: &SecretString) -> Result<Tokens, RefreshError> {
+        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
+        match self.token(&form).await {
+            Ok(grant) => Ok(grant.tokens()),
+            Err(Failure::Refused(refused)) if refusal::names(&refused, "RefreshToken") => {
+                Err(RefreshError::Invalid(refusal::told(*refused)))
+            }
+            Err(failure) => Err(RefreshError::Failed(refusal::token_error(failure))),
+        }
+    }
+
+    /// Buys the first pair. `accepted`: the `scope` that came back beside the code; commas between.
+    pub async fn exchange(
+        &self,
+        code: &SecretString,
+        accepted: &str,
+    ) -> Result<Exchanged, ExchangeError> {
+        let form = [("grant_type", "authorization_code"), ("code", code.expose_secret())];
+        let grant = match self.token(&form).await {
+            Ok(grant) => grant,
+            Err(Failure::Refused(refused)) if refusal::names(&refused, "AuthorizationCode") => {
+                return Err(ExchangeError::CodeInvalid(refusal::told(*refused)));
+            }
+            Err(failure) => return Err(ExchangeError::Failed(refusal::token_error(failure))),
+        };
+        let Some(account_id) = grant.athlete.as_ref().and_then(|athlete| record::id(&athlete.id))
+        else {
+            return Err(ExchangeError::Failed(Error::Temporary(Detail {
+                message: "the token came without an athlete".to_owned(),
+                endpoint: TOKEN.to_owned(),
+                status: Some(200),
+                tries: 1,
+            })));
+        };
+        let scopes: Vec<String> = accepted
+            .split([',', ' '])
+            .filter(|scope| !scope.is_empty())
+            .map(str::to_owned)
+            .collect();
+        let all = SCOPES.iter().all(|asked| scopes.iter().any(|scope| scope == asked));
+        let state = if all { State::Active } else { State::Limited };
+        Ok(Exchanged { account_id, scopes, state, tokens: grant.tokens() })
+    }
+
+    async fn token(&self, form: &[(&str, &str)]) -> Result<Grant, Failure> {
+        let url = format!("{}/token", self.config.oauth_base.trim_end_matches('/'));
+        let application = [
+            ("client_id", self.config.client_id.as_str()),
+            ("client_secret", self.config.client_secret.expose_secret()),
+        ];
+        let form = [&application, form].concat();
+        // A code is good once, and a repeat after a lost answer may meet a rotated token.
+        let answer =
+            self.http.send_once(TOKEN, |http| http.post(&url).form(&form), Grant::read).await?;
+        Ok(answer.data)
+    }
+}
+
+/// An answer of the token endpoint.
+#[derive(Deserialize)]
+struct Grant {
+    access_token: String,
+    refresh_token: String,
+    expires_at: i64,
+    athlete: Option<Athlete>,
+}
+
+#[derive(Deserialize)]
+struct Athlete {
+    id: Box<RawValue>,
+}
+
+impl Grant {
+    fn read(body: &[u8]) -> Option<Self> {
+        let grant: Self = serde_json::from_slice(body).ok()?;
+        DateTime::from_timestamp(grant.expires_at, 0)?;
+        Some(grant)
+    }
+
+    fn tokens(self) -> Tokens {
+        Tokens {
+            access: self.access_token.into(),
+            refresh: self.refresh_token.into(),
+            expires_at: DateTime::from_timestamp(self.expires_at, 0).unwrap_or_default(),
+        }
+    }
+}
+
+/// Items of a page, or `None` if it is no page: an error's body never counts as an empty one.
+fn count(body: &[u8]) -> Option<i32> {
+    let items: Vec<&RawValue> = serde_json::from_slice(body).ok()?;
+    i32::try_from(items.len()).ok()
+}
+
+/// Strava's `after` and `before`, both exclusive, in whole seconds as all its start times are.
+///
+/// `after` is always given: with it the order is ascending, so that an activity recorded while we
+/// read lands on a page still to come and moves none that was read.
+fn borders(range: &PgRange<DateTime<Utc>>) -> (i64, Option<i64>) {
+    let floor = DateTime::<Utc>::timestamp;
+    let ceil = |at: &DateTime<Utc>| at.timestamp() + i64::from(at.timestamp_subsec_nanos() > 0);
+    let after = match &range.start {
+        Bound::Included(start) => ceil(start) - 1,
+        Bound::Excluded(start) => floor(start),
+        Bound::Unbounded => 0,
+    };
+    let before = match &range.end {
+        Bound::Included(end) => Some(floor(end) + 1),
+        Bound::Excluded(end) => Some(ceil(end)),
+        Bound::Unbounded => None,
+    };
+    (after.max(0), before)
+}

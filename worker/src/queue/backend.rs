@@ -1,0 +1,139 @@
+//! The apalis `Backend`: hands claimed jobs to the worker's loop and starts and ends the tasks around it.
+
+use super::{
+    Config, Shared,
+    claimer::{self, Taken},
+    held::Stop,
+    keeper,
+    layer::FinishLayer,
+    listener,
+};
+use crate::job::Job;
+use apalis_core::{
+    backend::{Backend, BackendConfig, finalize::Ephemeral, future::BoxSyncFuture, queue::Queue},
+    task::{Task, builder::TaskBuilder, task_id::TaskId},
+    worker::context::WorkerContext,
+};
+use paceline_shared::db::{sync_outcomes::Outcome, workers};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+use tokio::{sync::mpsc, task::JoinSet};
+use uuid::Uuid;
+
+/// How long the end may wait for tasks that hang on a lost connection.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+pub(super) struct PgBackend {
+    shared: Arc<Shared>,
+    taken: mpsc::Receiver<Taken>,
+    /// Until the loop first asks.
+    to_start: Option<mpsc::Sender<Taken>>,
+    tasks: JoinSet<()>,
+    closing: Option<BoxSyncFuture<()>>,
+}
+
+impl PgBackend {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        // The claimer holds a slot for each job, so the channel never holds more than there are slots.
+        let (sender, taken) = mpsc::channel(shared.config.slots);
+        Self { shared, taken, to_start: Some(sender), tasks: JoinSet::new(), closing: None }
+    }
+}
+
+impl Backend for PgBackend {
+    type Task = Task<Job>;
+    type Error = Infallible;
+
+    fn poll_ready(
+        &mut self,
+        cx: &mut Context<'_>,
+        worker: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
+        if let Some(sender) = self.to_start.take() {
+            let shared = &self.shared;
+            self.tasks.spawn(claimer::run(shared.clone(), sender));
+            self.tasks.spawn(listener::run(shared.clone()));
+            self.tasks.spawn(keeper::beat(shared.clone()));
+            self.tasks.spawn(keeper::hand_back(shared.clone()));
+            self.tasks.spawn(keeper::promote(shared.clone()));
+            self.tasks.spawn(keeper::sweep(shared.clone()));
+            self.tasks.spawn(keeper::tidy(shared.clone()));
+            worker.heartbeat(cx);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Self::Task, Infallible>>> {
+        self.taken.poll_recv(cx).map(|taken| {
+            taken.map(|Taken { job, held }| {
+                Ok(TaskBuilder::new(job)
+                    .task_id(TaskId::from_uuid(held.lease().job.0))
+                    .queue(Queue::from("syncs"))
+                    .data(held)
+                    .build())
+            })
+        })
+    }
+
+    /// Called once nothing is in flight: gives back what was claimed and never started, then ends the tasks.
+    fn poll_close(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
+        let closing = self.closing.get_or_insert_with(|| {
+            let (_, nothing) = mpsc::channel(1);
+            let taken = std::mem::replace(&mut self.taken, nothing);
+            let tasks = std::mem::take(&mut self.tasks);
+            BoxSyncFuture::new(Box::pin(close(self.shared.clone(), taken, tasks)))
+        });
+        closing.poll_unpin(cx).map(|()| Ok(()))
+    }
+}
+
+async fn close(shared: Arc<Shared>, mut taken: mpsc::Receiver<Taken>, mut tasks: JoinSet<()>) {
+    shared.drain.cancel();
+    // Ends when the claimer is through: a claim that was under way still arrives and is given back.
+    let give_back = async {
+        while let Some(Taken { held, .. }) = taken.recv().await {
+            let _guard = shared.registry.guard(&held);
+            held.ask_stop(Stop::Shutdown);
+            shared.finisher.finish(held.lease(), Outcome::Released).await;
+        }
+        workers::stop(&shared.db, shared.config.worker).await
+    };
+    let said = tokio::time::timeout(LAST_WORDS, give_back).await;
+    if !matches!(said, Ok(Ok(()))) {
+        tracing::warn!("could not say goodbye to Postgres; what is left will be reclaimed");
+    }
+    shared.idle.cancel();
+    let joined = async { while tasks.join_next().await.is_some() {} };
+    if tokio::time::timeout(LAST_WORDS, joined).await.is_err() {
+        tracing::warn!("ending tasks that did not end by themselves");
+    }
+    tasks.abort_all();
+}
+
+impl BackendConfig for PgBackend {
+    type Args = Job;
+    type Id = Uuid;
+    type Kind = Ephemeral;
+    type Config = Config;
+    type Layer = FinishLayer;
+
+    fn config(&self) -> &Config {
+        &self.shared.config
+    }
+
+    fn middleware(&mut self, _: &mut WorkerContext) -> FinishLayer {
+        FinishLayer::new(self.shared.clone())
+    }
+}
