@@ -1,0 +1,81 @@
+//! Parts of the path, and the header `Idempotency-Key`.
+
+use crate::problem::{Kind, Problem};
+use axum::{
+    extract::{FromRequestParts, RawPathParams},
+    http::request::Parts,
+};
+use paceline_shared::JobId;
+
+/// The syncId in the path. What is no id is answered as an id that nobody has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SyncId(pub(crate) JobId);
+
+impl<S: Send + Sync> FromRequestParts<S> for SyncId {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        param(parts, state, "id")
+            .await
+            .and_then(|text| text.parse().ok())
+            .map(Self)
+            .ok_or(Problem::new(Kind::UnknownSync))
+    }
+}
+
+/// The kind of problem that the path names.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ProblemName(pub(crate) Kind);
+
+impl<S: Send + Sync> FromRequestParts<S> for ProblemName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        param(parts, state, "name")
+            .await
+            .and_then(|name| Kind::named(&name))
+            .map(Self)
+            .ok_or(Problem::new(Kind::UnknownProblem))
+    }
+}
+
+/// One parameter of the path; `None` too when it is no UTF-8.
+async fn param<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Option<String> {
+    let params = RawPathParams::from_request_parts(parts, state).await.ok()?;
+    params.iter().find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+}
+
+/// The key under which a caller repeats one request, where there is one.
+#[derive(Clone, Debug, utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+pub(crate) struct IdempotencyKey {
+    /// Fresh for each act; visible ASCII characters. The same request under the same key is answered
+    /// the same for a day, and nothing happens twice.
+    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
+    pub(crate) key: Option<String>,
+}
+
+/// The header's name.
+const HEADER: &str = "Idempotency-Key";
+/// The longest key.
+const LIMIT: usize = 255;
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        let mut values = parts.headers.get_all(HEADER).iter();
+        match (values.next(), values.next()) {
+            (None, _) => Ok(Self { key: None }),
+            (Some(value), None) => value
+                .to_str()
+                .ok()
+                .filter(|key| (1..=LIMIT).contains(&key.len()))
+                .map(|key| Self { key: Some(key.to_owned()) })
+                .ok_or_else(|| {
+                    Problem::invalid_field(HEADER, "must be 1 to 255 visible ASCII characters")
+                }),
+            (Some(_), Some(_)) => Err(Problem::invalid_field(HEADER, "stands twice")),
+        }
+    }
+}

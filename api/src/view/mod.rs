@@ -1,0 +1,6 @@
+//! What callers see: pure functions from rows to answers.
+
+pub(crate) mod activity;
+pub(crate) mod failure;
+pub(crate) mod phases;
+pub(crate) mod sync;
