@@ -1,0 +1,106 @@
+//! `paceline dev`: everything on one machine, until it is asked to end.
+
+use crate::{
+    args::LogOptions,
+    exit::Exit,
+    local::{self, Choice, Local, Plan, Role},
+    options::HomeOptions,
+    screen::Screen,
+    shutdown::{Again, Shutdown},
+};
+use clap::Args;
+use secrecy::SecretString;
+use std::net::SocketAddr;
+
+/// Run everything on this machine: Postgres, the API, two workers and simulated providers
+///
+/// Stays up until Ctrl-C and keeps its data. A process that dies is started again: kill a worker with
+/// `kill -9` while a sync runs, and see the other go on with it.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    /// Simulated users, demo-1 and up, each with a Strava account
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    users: u16,
+    /// Activities of each of them, at least
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    activities: u32,
+    /// Athletes, activities and weather follow from it
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Where the API listens
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "PACELINE_API_LISTEN",
+        default_value = "127.0.0.1:8080"
+    )]
+    listen: SocketAddr,
+    /// Use this Postgres instead of an embedded one
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    database_url: Option<SecretString>,
+    #[command(flatten)]
+    home: HomeOptions,
+}
+
+pub(crate) async fn run(
+    options: Options,
+    log: &LogOptions,
+    screen: &Screen,
+) -> anyhow::Result<Exit> {
+    let shutdown = Shutdown::on_signals(Again::Hurry)?;
+    let plan = Plan {
+        database: Choice::given_or(options.database_url.clone(), Choice::Kept),
+        home: options.home.home()?,
+        listen: options.listen,
+        seed: options.seed,
+        log: log.clone(),
+        quiet: false,
+    };
+    let up = async |local: &Local<'_>| stay_up(local, &options, &shutdown, screen).await;
+    local::run(plan, &shutdown, screen, up).await?;
+    Ok(Exit::Done)
+}
+
+async fn stay_up(
+    local: &Local<'_>,
+    options: &Options,
+    shutdown: &Shutdown,
+    screen: &Screen,
+) -> anyhow::Result<()> {
+    let mut worlds = local.fleet.worlds();
+    loop {
+        worlds.borrow_and_update();
+        local.connect_people("demo", options.users, options.activities).await?;
+        welcome(local, options, screen);
+        tokio::select! {
+            biased;
+            () = shutdown.asked.cancelled() => return Ok(()),
+            // A new world knows nobody: not their activities, not their tokens.
+            _ = worlds.changed() => {}
+        }
+    }
+}
+
+fn welcome(local: &Local<'_>, options: &Options, screen: &Screen) {
+    let api = local.api.as_str().trim_end_matches('/');
+    let at =
+        if options.listen.port() == 8080 { String::new() } else { format!(" --api-url {api}") };
+    let ids = local.fleet.ids();
+    let workers: Vec<String> = ids
+        .iter()
+        .filter(|(role, _)| matches!(role, Role::Worker(_)))
+        .map(|(role, id)| format!("{role} is process {id}"))
+        .collect();
+    screen.line(&format!(
+        "\n  API          {api}  (what it can do: {api}/openapi.json)\
+         \n  providers    {}\
+         \n  workers      {}\
+         \n  users        demo-1 to demo-{}\
+         \n  a token      paceline token --user demo-1\
+         \n  a sync       paceline sync start --user demo-1 --watch{at}\
+         \n  the end      Ctrl-C\n",
+        local.simulator.base(),
+        workers.join(", "),
+        options.users,
+    ));
+}

@@ -1,0 +1,224 @@
+//! `paceline worker`: claims syncs and does them, as a process.
+
+use crate::{
+    exit::Exit,
+    metrics,
+    options::{ChildOptions, DatabaseOptions, check, misconfigured},
+    parse,
+    shutdown::{Again, Shutdown},
+};
+use clap::Args;
+use paceline_shared::sealing::Keyring;
+use paceline_worker::{
+    Config, Worker,
+    providers::{http::HttpOptions, strava::StravaConfig},
+    queue,
+    weather::WeatherConfig,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use std::{net::SocketAddr, time::Duration};
+use url::Url;
+
+/// Run a worker: claim syncs, read the providers, add weather and place, store
+///
+/// Any number of workers may run, and any of them may be killed. SIGTERM hands running syncs back to
+/// the others; a second one ends the process at once.
+#[derive(Args, Debug)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    database: DatabaseOptions,
+    /// Syncs at a time
+    #[arg(long, value_name = "SYNCS", env = "PACELINE_WORKER_SLOTS", default_value_t = 8,
+          value_parser = clap::value_parser!(u16).range(1..))]
+    slots: u16,
+    /// Where health and metrics are served, for nobody outside; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", env = "PACELINE_WORKER_LISTEN", default_value = "127.0.0.1:9465",
+          value_parser = private_address)]
+    listen: SocketAddr,
+    /// Keys that open the accounts' tokens: id:base64 of 32 bytes, several separated by commas; the first one seals
+    #[arg(long, value_name = "KEYS", env = "PACELINE_SEALING_KEYS", hide_env_values = true)]
+    sealing_keys: SecretString,
+    // Before those with a heading, which is for all that follow.
+    #[command(flatten)]
+    child: ChildOptions,
+    #[command(flatten)]
+    strava: StravaOptions,
+    #[command(flatten)]
+    weather: WeatherOptions,
+    #[command(flatten)]
+    limits: Limits,
+}
+
+/// Our application at Strava.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Strava")]
+struct StravaOptions {
+    /// The application's id at Strava
+    #[arg(long = "strava-client-id", value_name = "ID", env = "PACELINE_STRAVA_CLIENT_ID")]
+    client_id: String,
+    /// The application's secret
+    #[arg(
+        long = "strava-client-secret",
+        value_name = "SECRET",
+        env = "PACELINE_STRAVA_CLIENT_SECRET",
+        hide_env_values = true
+    )]
+    client_secret: SecretString,
+    /// Where Strava's API is [default: Strava's own address]
+    #[arg(long = "strava-api-url", value_name = "URL", env = "PACELINE_STRAVA_API_URL")]
+    api_url: Option<Url>,
+    /// Where Strava's authorization server is [default: Strava's own address]
+    #[arg(long = "strava-oauth-url", value_name = "URL", env = "PACELINE_STRAVA_OAUTH_URL")]
+    oauth_url: Option<Url>,
+}
+
+/// The weather service.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Open-Meteo")]
+struct WeatherOptions {
+    /// Where the weather archive is [default: Open-Meteo's own address]
+    #[arg(long = "weather-archive-url", value_name = "URL", env = "PACELINE_WEATHER_ARCHIVE_URL")]
+    archive_url: Option<Url>,
+    /// Where the weather forecast is, which also has the last weeks [default: Open-Meteo's own address]
+    #[arg(
+        long = "weather-forecast-url",
+        value_name = "URL",
+        env = "PACELINE_WEATHER_FORECAST_URL"
+    )]
+    forecast_url: Option<Url>,
+}
+
+/// Time limits and pauses. Those that hang together are hidden: tests need them shorter.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Limits")]
+struct Limits {
+    /// Pause after a first failed attempt; it doubles from attempt to attempt
+    #[arg(long, value_name = "DURATION", env = "PACELINE_RETRY_BASE", default_value = "5s",
+          value_parser = parse::duration)]
+    retry_base: Duration,
+    #[arg(long, hide = true, value_parser = parse::duration)]
+    poll_every: Option<Duration>,
+    #[arg(long, hide = true, value_parser = parse::duration)]
+    beat_every: Option<Duration>,
+    #[arg(long, hide = true, value_parser = parse::duration)]
+    lease: Option<Duration>,
+    #[arg(long, hide = true, value_parser = parse::duration)]
+    sweep_every: Option<Duration>,
+    #[arg(long, hide = true, value_parser = parse::duration)]
+    grace: Option<Duration>,
+    #[arg(long, hide = true, value_parser = clap::value_parser!(u32).range(1..))]
+    http_tries: Option<u32>,
+    #[arg(long, hide = true, value_parser = parse::duration)]
+    http_first_pause: Option<Duration>,
+    #[arg(long, hide = true, value_parser = parse::duration)]
+    http_idle_timeout: Option<Duration>,
+    #[arg(long, hide = true, value_parser = parse::duration)]
+    http_timeout: Option<Duration>,
+}
+
+/// `9465` alone means loopback.
+fn private_address(text: &str) -> Result<SocketAddr, String> {
+    let port = text.parse().map(|port: u16| SocketAddr::from(([127, 0, 0, 1], port)));
+    port.or_else(|_no_port| text.parse()).map_err(|_neither| {
+        format!("{text:?} is neither an address, as 127.0.0.1:9465, nor a port")
+    })
+}
+
+impl StravaOptions {
+    fn config(self) -> StravaConfig {
+        let usual = StravaConfig::new(self.client_id, self.client_secret);
+        StravaConfig {
+            api_base: base(self.api_url, usual.api_base),
+            oauth_base: base(self.oauth_url, usual.oauth_base),
+            ..usual
+        }
+    }
+}
+
+impl WeatherOptions {
+    fn config(self) -> WeatherConfig {
+        let usual = WeatherConfig::default();
+        WeatherConfig {
+            archive_base: base(self.archive_url, usual.archive_base),
+            forecast_base: base(self.forecast_url, usual.forecast_base),
+            ..usual
+        }
+    }
+}
+
+impl Limits {
+    fn queue(&self, slots: u16) -> queue::Config {
+        let usual = queue::Config::new(usize::from(slots));
+        queue::Config {
+            retry_base: self.retry_base,
+            poll_every: self.poll_every.unwrap_or(usual.poll_every),
+            beat_every: self.beat_every.unwrap_or(usual.beat_every),
+            lease: self.lease.unwrap_or(usual.lease),
+            sweep_every: self.sweep_every.unwrap_or(usual.sweep_every),
+            grace: self.grace.unwrap_or(usual.grace),
+            ..usual
+        }
+    }
+
+    fn http(&self) -> HttpOptions {
+        let usual = HttpOptions::default();
+        HttpOptions {
+            tries: self.http_tries.unwrap_or(usual.tries),
+            first_pause: self.http_first_pause.unwrap_or(usual.first_pause),
+            idle_timeout: self.http_idle_timeout.unwrap_or(usual.idle_timeout),
+            timeout: self.http_timeout.unwrap_or(usual.timeout),
+            ..usual
+        }
+    }
+}
+
+/// Without the slash at its end: paths are put behind it.
+fn base(given: Option<Url>, usual: String) -> String {
+    given.map_or(usual, |url| url.as_str().trim_end_matches('/').to_owned())
+}
+
+pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
+    let shutdown = Shutdown::on_signals(Again::Exit)?;
+    options.child.watch_parent(&shutdown);
+    let keys = options.sealing_keys.expose_secret().parse::<Keyring>();
+    let config = Config {
+        database_url: options.database.url()?.to_owned(),
+        queue: options.limits.queue(options.slots),
+        keys: check("--sealing-keys (PACELINE_SEALING_KEYS)", keys)?,
+        strava: options.strava.config(),
+        weather: options.weather.config(),
+        http: options.limits.http(),
+        listen: options.listen,
+        render_metrics: metrics::install()?,
+    };
+    let worker = Worker::bind(config).await?;
+    options.child.announce(worker.local_addr())?;
+    worker.run(shutdown.asked).await.map_err(|error| match error {
+        paceline_worker::Error::Database(_)
+        | paceline_worker::Error::Queue(
+            queue::Error::Limits(_) | queue::Error::Beats | queue::Error::NoSlots,
+        ) => misconfigured(error),
+        other => other.into(),
+    })?;
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_is_private() {
+        assert_eq!(private_address("9465").unwrap().to_string(), "127.0.0.1:9465");
+        assert_eq!(private_address("0").unwrap().to_string(), "127.0.0.1:0");
+        assert_eq!(private_address("[::1]:80").unwrap().to_string(), "[::1]:80");
+        assert!(private_address("localhost").is_err());
+    }
+
+    #[test]
+    fn a_base_has_no_slash_at_its_end() {
+        let given = Url::parse("http://127.0.0.1:8090/strava/api/v3/").unwrap();
+        assert_eq!(base(Some(given), String::new()), "http://127.0.0.1:8090/strava/api/v3");
+        assert_eq!(base(None, "https://usual".to_owned()), "https://usual");
+    }
+}

@@ -1,0 +1,85 @@
+//! Which processes there are, and what each is told. Secrets go by the environment.
+
+use super::{STRAVA_CLIENT, simulator::Simulator};
+use secrecy::SecretString;
+use std::{ffi::OsString, fmt, net::SocketAddr, path::Path};
+
+/// What a process is there for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Simulator,
+    Api,
+    Worker(u8),
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Simulator => f.write_str("sim"),
+            Self::Api => f.write_str("api"),
+            Self::Worker(number) => write!(f, "worker-{number}"),
+        }
+    }
+}
+
+/// How to start a process.
+#[derive(Clone)]
+pub(super) struct Spec {
+    pub(super) role: Role,
+    pub(super) listen: SocketAddr,
+    pub(super) arguments: Vec<OsString>,
+    /// What must not show in a list of processes.
+    pub(super) secrets: Vec<(&'static str, SecretString)>,
+    /// What answers once the process can do its work.
+    pub(super) ready_path: &'static str,
+}
+
+impl Spec {
+    fn new(role: Role, command: &str, ready_path: &'static str) -> Self {
+        let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            role,
+            listen: anywhere,
+            arguments: vec![command.into()],
+            secrets: Vec::new(),
+            ready_path,
+        }
+    }
+
+    fn with(mut self, option: &str, value: impl Into<OsString>) -> Self {
+        self.arguments.extend([option.into(), value.into()]);
+        self
+    }
+
+    fn with_secret(mut self, variable: &'static str, value: &SecretString) -> Self {
+        self.secrets.push((variable, value.clone()));
+        self
+    }
+
+    pub(super) fn simulator(seed: u64) -> Self {
+        Self::new(Role::Simulator, "sim", "/_sim/health").with("--seed", seed.to_string())
+    }
+
+    pub(super) fn api(listen: SocketAddr, home: &Path, database: &SecretString) -> Self {
+        let mut spec = Self::new(Role::Api, "api", "/readyz").with("--home", home);
+        spec.arguments.push("--allow-local-issuer".into());
+        Self { listen, ..spec }.with_secret("DATABASE_URL", database)
+    }
+
+    pub(super) fn worker(
+        number: u8,
+        database: &SecretString,
+        keys: &SecretString,
+        world: &Simulator,
+    ) -> Self {
+        Self::new(Role::Worker(number), "worker", "/readyz")
+            .with("--strava-client-id", STRAVA_CLIENT.0)
+            .with("--strava-api-url", world.strava_api())
+            .with("--strava-oauth-url", world.strava_oauth())
+            .with("--weather-archive-url", world.weather_archive())
+            .with("--weather-forecast-url", world.weather_forecast())
+            .with_secret("PACELINE_STRAVA_CLIENT_SECRET", &SecretString::from(STRAVA_CLIENT.1))
+            .with_secret("DATABASE_URL", database)
+            .with_secret("PACELINE_SEALING_KEYS", keys)
+    }
+}

@@ -1,0 +1,147 @@
+//! The command line from outside: exit codes, one clear line for each error, data on standard output.
+
+use std::{
+    net::TcpListener,
+    process::{Command, Output},
+};
+
+/// Runs the binary without anything that the caller's environment says about it.
+fn paceline(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_paceline"));
+    for (name, _) in std::env::vars_os() {
+        if name == "DATABASE_URL" || name.to_string_lossy().starts_with("PACELINE_") {
+            command.env_remove(name);
+        }
+    }
+    command.args(arguments).output().expect("the binary runs")
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).expect("UTF-8")
+}
+
+/// The one line that says what is wrong; nothing is on standard output.
+fn complaint(output: &Output) -> &str {
+    assert_eq!(stdout(output), "");
+    let stderr = std::str::from_utf8(&output.stderr).expect("UTF-8");
+    let line = stderr.lines().next().unwrap_or_default();
+    assert!(line.starts_with("error: "), "{stderr}");
+    line
+}
+
+/// A port that nobody listens on.
+fn closed_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+#[test]
+fn help_lists_the_commands_and_is_no_error() {
+    let help = paceline(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    let commands =
+        ["demo", "dev", "api", "worker", "migrate", "sync", "healthcheck", "sim", "token"];
+    for command in commands.into_iter().chain(["openapi", "completions"]) {
+        assert!(stdout(&help).contains(&format!("\n  {command} ")), "{command}: {}", stdout(&help));
+        assert_eq!(paceline(&[command, "--help"]).status.code(), Some(0), "{command}");
+    }
+}
+
+#[test]
+fn what_cannot_be_meant_is_wrong_usage() {
+    let wrong: [(&[&str], &str); 7] = [
+        (&["frobnicate"], "frobnicate"),
+        (&["demo", "--users", "0"], "--users"),
+        (&["demo", "--faults", "some"], "--faults"),
+        (&["worker", "--slots", "8"], "the following required arguments"),
+        (&["sync", "start", "--user", "demo-1", "--batch-size", "201"], "--batch-size"),
+        (&["sync", "start", "--user", "demo-1", "--after", "yesterday"], "yesterday"),
+        (&["--log", "a=b=c", "openapi"], "a=b=c"),
+    ];
+    for (arguments, named) in wrong {
+        let output = paceline(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        let complaint = complaint(&output);
+        assert!(complaint.contains(named), "{arguments:?}: {complaint}");
+    }
+}
+
+#[test]
+fn a_wrong_key_is_wrong_usage_and_is_not_repeated_to_the_screen() {
+    let output = paceline(&[
+        "worker",
+        "--database-url=postgres://nobody@127.0.0.1:1/nothing",
+        "--sealing-keys=k:c2VjcmV0IHRoaW5n",
+        "--strava-client-id=1",
+        "--strava-client-secret=hush",
+        "--listen=0",
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(complaint(&output).contains("--sealing-keys"), "{}", complaint(&output));
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("c2VjcmV0IHRoaW5n"));
+}
+
+#[test]
+fn an_api_that_nobody_could_call_does_not_start() {
+    let database = "--database-url=postgres://nobody@127.0.0.1:1/nothing";
+    let output = paceline(&["api", "--listen=127.0.0.1:0", database]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(complaint(&output).contains("no issuer is configured"), "{}", complaint(&output));
+}
+
+#[test]
+fn a_database_that_is_away_is_named_in_one_line() {
+    let url =
+        format!("--database-url=postgres://paceline:hush@127.0.0.1:{}/paceline", closed_port());
+    for (arguments, code) in
+        [(&["migrate", &url][..], 1), (&["migrate", "--check", &url], 4), (&["demo", &url], 1)]
+    {
+        let output = paceline(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(complaint(&output).contains("Connection refused"), "{stderr}");
+        assert!(!stderr.contains("hush"), "{stderr}");
+    }
+}
+
+#[test]
+fn a_process_that_is_away_is_not_ready() {
+    let url = format!("http://127.0.0.1:{}/readyz", closed_port());
+    let output = paceline(&["healthcheck", "--url", &url]);
+    assert_eq!(output.status.code(), Some(4));
+    assert!(complaint(&output).contains(&url), "{}", complaint(&output));
+}
+
+#[test]
+fn openapi_prints_the_document() {
+    let output = paceline(&["openapi"]);
+    assert_eq!(output.status.code(), Some(0));
+    let document: serde_json::Value = serde_json::from_str(stdout(&output)).unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["paths"]["/api/v1/syncs"]["post"].is_object());
+}
+
+#[test]
+fn a_token_is_for_the_user_that_was_named() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().to_str().unwrap();
+    let output = paceline(&["token", "--user", "demo-1", "--ttl", "90m", "--home", home]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let parts: Vec<&str> = stdout(&output).trim_end().split('.').collect();
+    assert_eq!(parts.len(), 3);
+    // The same key signs the next one.
+    let again = paceline(&["token", "--user", "demo-1", "--ttl", "90m", "--home", home]);
+    assert_eq!(stdout(&again).split('.').next(), Some(parts[0]));
+    assert_eq!(std::fs::read_dir(home).unwrap().count(), 1);
+}
+
+#[test]
+fn whoever_stops_reading_has_seen_enough() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_paceline"));
+    let output = command.args(["completions", "bash"]).stdout(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}

@@ -1,0 +1,172 @@
+//! `paceline demo` as a person runs it: both sides agree, and nothing stays behind, whatever ends it.
+
+use paceline_postgres::{Cluster, Options};
+use serde_json::Value;
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    os::unix::fs::PermissionsExt as _,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// A home of its own; what runs on it ends before the directory goes.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        // The account of the embedded server may be another, and must come in.
+        let open = fs::Permissions::from_mode(0o755);
+        let directory =
+            tempfile::Builder::new().prefix("paceline-demo-").permissions(open).tempdir();
+        Self(directory.expect("a directory"))
+    }
+
+    fn cluster(&self) -> Cluster {
+        Cluster::start(&Options::new(self.0.path().to_owned())).expect("a cluster")
+    }
+
+    fn demo(&self, options: &[&str]) -> Command {
+        let mut demo = Command::new(env!("CARGO_BIN_EXE_paceline"));
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            // Where the server's programs are is for the machine to say.
+            let is_ours = name.starts_with("PACELINE_") && name != "PACELINE_PG_BIN";
+            if is_ours || name == "DATABASE_URL" {
+                demo.env_remove(&*name);
+            }
+        }
+        demo.args(["demo", "--home"]).arg(self.0.path()).args(options);
+        demo
+    }
+
+    /// Begins a demo that takes a while, and returns once its syncs are under way.
+    fn begin(&self) -> Begun {
+        let mut demo = self.demo(&["--users", "2", "--activities", "8000"]);
+        let demo = demo.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let mut demo = Begun(demo.expect("the binary runs"));
+        let mut log = BufReader::new(demo.0.stderr.take().expect("a pipe"));
+        let mut line = String::new();
+        while !line.contains("fetching") {
+            line.clear();
+            let read = log.read_line(&mut line).expect("a line");
+            assert_ne!(read, 0, "the demo ended early");
+        }
+        // Whatever else it has to say, somebody takes it.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        demo
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        // The last one to leave stops the server; a demo that was killed could not.
+        if std::thread::panicking() {
+            drop(Cluster::start(&Options::new(self.0.path().to_owned())));
+        }
+    }
+}
+
+/// A demo that does not outlive its test.
+struct Begun(Child);
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        // It may have ended; then there is nothing to do.
+        let _ended = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+fn total(output: &Output) -> Value {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let last = stdout.lines().last().unwrap_or_default();
+    serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+}
+
+/// The ids and programs of the processes whose parent this is.
+fn children(parent: u32) -> Vec<(u32, String)> {
+    let all = fs::read_dir("/proc").expect("Linux").filter_map(Result::ok);
+    let ids = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    ids.filter_map(|id| {
+        let (program, its_parent) = status(id)?;
+        (its_parent == parent).then_some((id, program))
+    })
+    .collect()
+}
+
+/// A process's program and parent; `None` when it has ended, reaped or not.
+fn status(id: u32) -> Option<(String, u32)> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name is in brackets and may hold anything.
+    let (program, rest) = stat.split_once('(')?.1.rsplit_once(") ")?;
+    let mut rest = rest.split(' ');
+    let state = rest.next()?;
+    let parent = rest.next()?.parse().ok()?;
+    (state != "Z").then(|| (program.to_owned(), parent))
+}
+
+fn wait_until(limit: Duration, what: &str, mut is_true: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_true() {
+        assert!(began.elapsed() < limit, "after {limit:?}: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn both_sides_agree_though_one_answer_in_ten_fails() {
+    let home = Home::new();
+    let options = ["--users", "2", "--activities", "150", "--faults", "flaky", "-o", "json"];
+    let output = home.demo(&options).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let total = total(&output);
+    assert_eq!((&total["completed"], &total["failed"]), (&2.into(), &0.into()));
+    assert!(total["expected"].as_u64().unwrap() >= 300, "{total}");
+    assert_eq!(total["stored"], total["expected"]);
+    assert_eq!(total["weather_enriched"], total["locatable"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupted_demo_takes_its_processes_along() {
+    let home = Home::new();
+    let mut demo = home.begin();
+    let processes = children(demo.0.id());
+    assert_eq!(processes.len(), 5, "simulator, API, two workers, Postgres: {processes:?}");
+    let id = rustix::process::Pid::from_child(&demo.0);
+    rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+    assert_eq!(demo.0.wait().unwrap().code(), Some(130));
+    let left: Vec<_> = processes.iter().filter(|(id, _)| status(*id).is_some()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn not_even_sigkill_leaves_processes_behind_and_the_next_demo_tidies_up() {
+    let home = Home::new();
+    let mut demo = home.begin();
+    let mut processes = children(demo.0.id());
+    // Postgres stays: it is not ours alone.
+    processes.retain(|(_, program)| program == "paceline");
+    assert_eq!(processes.len(), 4, "simulator, API, two workers: {processes:?}");
+    demo.0.kill().unwrap();
+    wait_until(Duration::from_secs(20), "processes outlived the demo", || {
+        processes.iter().all(|(id, _)| status(*id).is_none())
+    });
+
+    let databases = |cluster: &Cluster| {
+        let psql = Command::new(cluster.binaries().directory().join("psql"))
+            .args(["-Atc", "select datname from pg_database", &cluster.url("postgres")])
+            .output();
+        String::from_utf8(psql.unwrap().stdout).unwrap()
+    };
+    // Holding a share, so that the server stays up and its databases can be looked at.
+    let cluster = home.cluster();
+    assert!(databases(&cluster).contains("paceline_demo_"), "{}", databases(&cluster));
+    let output = home.demo(&["--users", "1", "--activities", "20", "-o", "json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(!databases(&cluster).contains("paceline_demo_"), "{}", databases(&cluster));
+    assert!(cluster.release().unwrap(), "somebody else uses this cluster");
+}
