@@ -1,0 +1,46 @@
+//! Finished syncs and their partitions.
+
+use super::*;
+use paceline_shared::db::sync_history;
+
+async fn partition_of(bench: &Bench, job: JobId) -> String {
+    sqlx::query_scalar("select c.relname::text from paceline.sync_history h join pg_class c on c.oid = h.tableoid where h.id = $1")
+        .bind(job.0)
+        .fetch_one(&**bench)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn an_ended_sync_lies_in_the_partition_of_its_month() {
+    let bench = Bench::new().await;
+    assert_eq!(sync_history::ensure_partitions(&bench).await.unwrap(), 0, "migrating made them");
+    let (_, lease) = bench.running("ann").await;
+    bench.settle(lease, Outcome::Completed).await;
+    let month: String =
+        sqlx::query_scalar("select to_char(clock_timestamp() at time zone 'UTC', 'YYYYMM')")
+            .fetch_one(&*bench)
+            .await
+            .unwrap();
+    assert_eq!(partition_of(&bench, lease.job).await, format!("sync_history_{month}"));
+}
+
+#[tokio::test]
+async fn without_its_partition_a_sync_still_ends_and_making_it_late_harms_nothing() {
+    let bench = Bench::new().await;
+    let month: String =
+        sqlx::query_scalar("select to_char(clock_timestamp() at time zone 'UTC', 'YYYYMM')")
+            .fetch_one(&*bench)
+            .await
+            .unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("drop table paceline.sync_history_{month}")))
+        .execute(&*bench)
+        .await
+        .unwrap();
+    let (_, lease) = bench.running("ann").await;
+    bench.settle(lease, Outcome::Completed).await;
+    assert_eq!(partition_of(&bench, lease.job).await, "sync_history_default");
+    let made = sync_history::ensure_partitions(&bench).await.unwrap();
+    assert_eq!(made, 0, "its rows are in the default partition, so the month stays there");
+    assert_eq!(bench.state(lease.job).await, "completed");
+}

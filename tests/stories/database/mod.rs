@@ -1,0 +1,217 @@
+//! What the statements of `shared::db` promise, asked of them directly: leases, fences, moves.
+
+mod cancel;
+mod claims;
+mod enqueue;
+mod fence;
+mod history;
+mod keys;
+mod leases;
+mod outcomes;
+mod progress;
+mod secrets;
+
+use chrono::{DateTime, Utc};
+use paceline_shared::{
+    ConnectionId, JobId, JobType, Provider, UserId, WorkerId,
+    db::{
+        connection_secrets::Tokens,
+        connections::{self, Grant, State},
+        fenced::{Advance, Fenced},
+        sync_jobs::{self, Claimed, Cursor, Enqueued, NewSync},
+        sync_outcomes::{self, Lease, Outcome},
+        sync_progress::Snapshot,
+        users,
+    },
+    failure::{Code, Failure},
+    progress::{Checkpoint, Counts, Phase},
+    sealing::Keyring,
+    sync_spec::{Class, SyncOptions},
+};
+use paceline_tests::database::TestDb;
+use sqlx::{PgPool, postgres::types::PgRange};
+use std::{ops::Bound, ops::Deref, time::Duration};
+
+/// A database with people in it.
+struct Bench {
+    db: TestDb,
+    keys: Keyring,
+}
+
+impl Deref for Bench {
+    type Target = PgPool;
+    fn deref(&self) -> &PgPool {
+        &self.db
+    }
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let keys = Keyring::generate("test").expect("a key").parse().expect("a keyring");
+        Self { db: TestDb::new().await, keys }
+    }
+
+    async fn person(&self, subject: &str) -> Person {
+        let user = users::of_subject(&**self, subject).await.expect("a user");
+        let grant = Grant {
+            user,
+            provider: Provider::Strava,
+            provider_account_id: subject,
+            scopes: &["activity:read_all".to_owned()],
+            state: State::Active,
+            tokens: tokens("first", Utc::now() + chrono::Duration::hours(6)),
+        };
+        let mut tx = self.begin().await.expect("a transaction");
+        let connection =
+            connections::connect(&mut tx, &self.keys, grant).await.expect("a connection");
+        tx.commit().await.expect("a commit");
+        Person { user, connection }
+    }
+
+    async fn enqueue(&self, person: Person, class: Class) -> Enqueued {
+        let sync = NewSync { class, ..new_sync(person) };
+        let mut tx = self.begin().await.expect("a transaction");
+        let enqueued = sync_jobs::enqueue(&mut tx, &sync).await.expect("an answer");
+        tx.commit().await.expect("a commit");
+        enqueued
+    }
+
+    /// A queued sync of a new user of this name.
+    async fn queued(&self, subject: &str) -> (Person, JobId) {
+        let person = self.person(subject).await;
+        match self.enqueue(person, Class::Interactive).await {
+            Enqueued::New(job) => (person, job),
+            Enqueued::Live(job) => panic!("{job} was there already"),
+        }
+    }
+
+    /// What a worker gets when it takes all there is.
+    async fn claim(&self, worker: WorkerId) -> Vec<Claimed> {
+        sync_jobs::claim(self, worker, Provider::Strava, 1000, Cursor::START)
+            .await
+            .expect("a claim")
+    }
+
+    /// A sync in the hands of a new worker.
+    async fn running(&self, subject: &str) -> (Person, Lease) {
+        let (person, job) = self.queued(subject).await;
+        let worker = WorkerId::fresh();
+        let claimed = self.claim(worker).await;
+        let [one] = claimed.as_slice() else { panic!("{} claimed", claimed.len()) };
+        assert_eq!(one.id, job);
+        (person, lease_of(one, worker))
+    }
+
+    async fn checkpoint(&self, lease: Lease, to: Checkpoint) {
+        let fenced = Fenced::begin(self, lease).await.expect("a fence");
+        fenced.commit(advance(to, &Counts::default(), None)).await.expect("a checkpoint");
+    }
+
+    async fn settle(&self, lease: Lease, outcome: Outcome) -> Vec<JobId> {
+        sync_outcomes::settle(self, &[(lease, outcome)]).await.expect("an answer")
+    }
+
+    /// Makes the owner look silent for so long.
+    async fn age(&self, job: JobId, by: Duration) {
+        sqlx::query("update paceline.sync_runs set beat_at = beat_at - make_interval(secs => $2) where job_id = $1")
+            .bind(job.0)
+            .bind(by.as_secs_f64())
+            .execute(&**self)
+            .await
+            .expect("ageing a beat");
+    }
+
+    /// Everything the database knows of a job, as text: equal means that nothing was changed.
+    async fn picture(&self, job: JobId) -> String {
+        sqlx::query_scalar(
+            "select concat_ws(e'\\n',
+               (select j::text from paceline.sync_jobs j where id = $1), (select r::text from paceline.sync_runs r where job_id = $1),
+               (select h::text from paceline.sync_history h where id = $1), (select p::text from public.sync_progress p where id = $1),
+               (select string_agg(s::text, ' ' order by page) from paceline.staged_pages s where job_id = $1),
+               (select string_agg(a::text, ' ' order by at) from paceline.sync_attempts a where job_id = $1))",
+        )
+        .bind(job.0)
+        .fetch_one(&**self)
+        .await
+        .expect("a picture")
+    }
+
+    async fn state(&self, job: JobId) -> String {
+        sqlx::query_scalar("select state from paceline.syncs where id = $1")
+            .bind(job.0)
+            .fetch_one(&**self)
+            .await
+            .expect("a state")
+    }
+
+    async fn attempt(&self, job: JobId) -> i16 {
+        sqlx::query_scalar("select attempt from paceline.syncs where id = $1")
+            .bind(job.0)
+            .fetch_one(&**self)
+            .await
+            .expect("an attempt")
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Person {
+    user: UserId,
+    connection: ConnectionId,
+}
+
+fn new_sync(person: Person) -> NewSync {
+    NewSync {
+        user: person.user,
+        connection: person.connection,
+        provider: Provider::Strava,
+        job_type: JobType::Activities,
+        class: Class::Interactive,
+        range: PgRange { start: Bound::Unbounded, end: Bound::Unbounded },
+        options: SyncOptions::default(),
+    }
+}
+
+fn lease_of(claimed: &Claimed, worker: WorkerId) -> Lease {
+    Lease { job: claimed.id, epoch: claimed.epoch, worker }
+}
+
+fn tokens(access: &str, expires_at: DateTime<Utc>) -> Tokens {
+    Tokens { access: access.into(), refresh: format!("{access}-refresh").into(), expires_at }
+}
+
+fn advance<'a>(
+    checkpoint: Checkpoint,
+    counts: &'a Counts,
+    publish: Option<&'a Snapshot>,
+) -> Advance<'a> {
+    Advance { checkpoint, counts, estimated_total: None, publish }
+}
+
+fn failure(code: Code) -> Failure {
+    Failure {
+        code,
+        message: "it went wrong".to_owned(),
+        phase: Phase::Fetch,
+        context: serde_json::Map::new(),
+        at: Utc::now(),
+    }
+}
+
+/// Ways in which an attempt ends without the job ending.
+fn goes_back() -> [(&'static str, Outcome); 3] {
+    [
+        ("released", Outcome::Released),
+        (
+            "parked",
+            Outcome::Parked {
+                reason: "quota_exceeded",
+                until: Utc::now() + chrono::Duration::minutes(9),
+                message: "later".to_owned(),
+            },
+        ),
+        (
+            "to be retried",
+            Outcome::Retry { failure: failure(Code::NetworkError), after: Duration::from_mins(1) },
+        ),
+    ]
+}
