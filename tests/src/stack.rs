@@ -116,6 +116,7 @@ impl Stack {
             ("--strava-oauth-url", format!("{base}/strava/oauth")),
             ("--weather-archive-url", format!("{base}/open-meteo/archive")),
             ("--weather-forecast-url", format!("{base}/open-meteo/forecast")),
+            ("--weather-per-minute", "0".to_owned()),
         ];
         let named = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
         let arguments: Vec<String> = std::iter::once("worker".to_owned()).chain(named).collect();

@@ -1,9 +1,10 @@
 //! The weather of past days from Open-Meteo (<https://open-meteo.com>, data CC BY 4.0).
 //!
 //! Its addresses, units, errors and quotas are here; which days go into which call is in `plan`,
-//! what an answer says in `answer`. It knows neither activities nor the table of days.
+//! what an answer says in `answer`, how fast calls may follow each other in `pace`. It knows neither activities nor the table of days.
 
 mod answer;
+mod pace;
 mod plan;
 #[cfg(test)]
 mod tests;
@@ -18,10 +19,11 @@ use crate::{
     },
 };
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use pace::Pace;
 use paceline_shared::db::weather_hours::{CellDay, Day, Source};
 use reqwest::StatusCode;
 use serde::Deserialize;
-use std::{fmt::Display, sync::Arc};
+use std::{fmt::Display, num::NonZeroU32, sync::Arc};
 use tokio::sync::Semaphore;
 
 /// The first day of the archive.
@@ -59,6 +61,9 @@ pub struct WeatherConfig {
     pub archive_after_days: u32,
     /// Calls at once. The service works on one call an address and queues six.
     pub concurrency: usize,
+    /// Weighted calls a minute of this process; `None` asks as fast as it can. The free service
+    /// allows an address 600.
+    pub weight_per_minute: Option<NonZeroU32>,
 }
 
 impl Default for WeatherConfig {
@@ -69,6 +74,7 @@ impl Default for WeatherConfig {
             locations_per_call: 100,
             archive_after_days: 90,
             concurrency: 2,
+            weight_per_minute: NonZeroU32::new(600),
         }
     }
 }
@@ -102,6 +108,7 @@ pub struct Weather {
     config: WeatherConfig,
     http: Http,
     turns: Arc<Semaphore>,
+    pace: Pace,
 }
 
 impl Weather {
@@ -109,7 +116,8 @@ impl Weather {
     #[must_use]
     pub fn new(config: WeatherConfig, http: Http) -> Self {
         let turns = Arc::new(Semaphore::new(config.concurrency.max(1)));
-        Self { config, http, turns }
+        let pace = Pace::new(config.weight_per_minute);
+        Self { config, http, turns, pace }
     }
 
     /// The calls that buy `days` for the least of the quota, each day in one of them. Days that
@@ -124,6 +132,7 @@ impl Weather {
     ///
     /// Temperatures in °C, wind in m/s, pressure in hPa, visibility in m.
     pub async fn fetch(&self, call: &Call) -> Result<Vec<Day>, WeatherError> {
+        self.pace.take(call.weight()).map_err(|until| WeatherError::Wait { until })?;
         let _turn = self.turns.acquire().await;
         let (base, path) = match call.source {
             Source::Archive => (&self.config.archive_base, "v1/archive"),

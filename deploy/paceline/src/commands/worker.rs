@@ -16,7 +16,7 @@ use paceline_worker::{
     weather::WeatherConfig,
 };
 use secrecy::{ExposeSecret as _, SecretString};
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
 use url::Url;
 
 /// Run a worker: claim syncs, read the providers, add weather and place, store
@@ -86,6 +86,15 @@ struct WeatherOptions {
         env = "PACELINE_WEATHER_FORECAST_URL"
     )]
     forecast_url: Option<Url>,
+    /// Weighted calls a minute of this worker; 0 sets no limit. The free service allows an address 600,
+    /// so workers behind one address share that
+    #[arg(
+        long = "weather-per-minute",
+        value_name = "CALLS",
+        env = "PACELINE_WEATHER_PER_MINUTE",
+        default_value_t = 600
+    )]
+    per_minute: u32,
 }
 
 /// Time limits and pauses. Those that hang together are hidden: tests need them shorter.
@@ -141,6 +150,7 @@ impl WeatherOptions {
         WeatherConfig {
             archive_base: base(self.archive_url, usual.archive_base),
             forecast_base: base(self.forecast_url, usual.forecast_base),
+            weight_per_minute: NonZeroU32::new(self.per_minute),
             ..usual
         }
     }

@@ -78,6 +78,8 @@ impl Spec {
             .with("--strava-oauth-url", world.strava_oauth())
             .with("--weather-archive-url", world.weather_archive())
             .with("--weather-forecast-url", world.weather_forecast())
+            // The simulated service counts, but refuses nobody.
+            .with("--weather-per-minute", "0")
             .with_secret("PACELINE_STRAVA_CLIENT_SECRET", &SecretString::from(STRAVA_CLIENT.1))
             .with_secret("DATABASE_URL", database)
             .with_secret("PACELINE_SEALING_KEYS", keys)
