@@ -33,11 +33,11 @@ pub(crate) fn request_id() -> Option<Uuid> {
 /// Says what the metrics mean; once a process.
 pub(crate) fn describe_metrics() {
     metrics::describe_counter!(
-        "http_requests_total",
+        "paceline_http_requests_total",
         "Requests answered, by route template, method and status."
     );
     metrics::describe_histogram!(
-        "http_request_seconds",
+        "paceline_http_request_seconds",
         metrics::Unit::Seconds,
         "Time from request to answer, by route template, method and status."
     );
@@ -80,8 +80,8 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
             ("method", method.to_owned()),
             ("status", status.as_u16().to_string()),
         ];
-        metrics::counter!("http_requests_total", &labels).increment(1);
-        metrics::histogram!("http_request_seconds", &labels).record(took);
+        metrics::counter!("paceline_http_requests_total", &labels).increment(1);
+        metrics::histogram!("paceline_http_request_seconds", &labels).record(took);
         response
     };
     REQUEST_ID.scope(id, answer.instrument(span)).await

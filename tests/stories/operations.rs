@@ -28,7 +28,7 @@ async fn operators_are_told_whether_it_lives_is_ready_and_how_it_does() {
     let metrics = api.get("/metrics").await;
     assert_eq!(metrics.media_type(), "text/plain");
     assert!(
-        metrics.text.lines().any(|line| line.starts_with("http_requests_total{")),
+        metrics.text.lines().any(|line| line.starts_with("paceline_http_requests_total{")),
         "{}",
         metrics.text
     );

@@ -70,12 +70,40 @@ impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
             (Some(value), None) => value
                 .to_str()
                 .ok()
-                .filter(|key| (1..=LIMIT).contains(&key.len()))
+                .filter(|key| {
+                    (1..=LIMIT).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic())
+                })
                 .map(|key| Self { key: Some(key.to_owned()) })
                 .ok_or_else(|| {
                     Problem::invalid_field(HEADER, "must be 1 to 255 visible ASCII characters")
                 }),
             (Some(_), Some(_)) => Err(Problem::invalid_field(HEADER, "stands twice")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{http::Request, response::IntoResponse as _};
+
+    async fn read(keys: &[&str]) -> Result<Option<String>, u16> {
+        let mut request = Request::builder();
+        for key in keys {
+            request = request.header(HEADER, *key);
+        }
+        let (mut parts, ()) = request.body(()).unwrap().into_parts();
+        let read = IdempotencyKey::from_request_parts(&mut parts, &()).await;
+        read.map(|read| read.key).map_err(|problem| problem.into_response().status().as_u16())
+    }
+
+    #[tokio::test]
+    async fn a_key_is_visible_ascii_once_or_nothing() {
+        assert_eq!(read(&[]).await, Ok(None));
+        assert_eq!(read(&["b7-4!"]).await, Ok(Some("b7-4!".to_owned())));
+        let long = "x".repeat(LIMIT + 1);
+        for bad in [&["with space"][..], &["tab\tbed"], &[""], &[&long], &["a", "b"]] {
+            assert_eq!(read(bad).await, Err(422), "{bad:?}");
         }
     }
 }

@@ -163,9 +163,9 @@ impl Http {
             let began = Instant::now();
             let result = self.try_once(build(&self.client), &read, detail).await;
             let outcome = result.as_ref().map_or_else(|(failure, _)| failure.outcome(), |_| "ok");
-            metrics::histogram!("provider_request_seconds", "provider" => self.provider)
+            metrics::histogram!("paceline_provider_request_seconds", "provider" => self.provider)
                 .record(began.elapsed());
-            metrics::counter!("provider_requests_total", "provider" => self.provider, "outcome" => outcome)
+            metrics::counter!("paceline_provider_requests_total", "provider" => self.provider, "outcome" => outcome)
                 .increment(1);
             result.map_err(|(failure, again)| {
                 tracing::debug!(provider = self.provider, endpoint, tries, %failure, "a try failed");
