@@ -12,7 +12,10 @@ use paceline_shared::{
 };
 use sqlx::PgPool;
 use std::{collections::HashSet, time::Duration};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 const BATCH: usize = 500;
@@ -28,9 +31,21 @@ pub(super) struct Finisher(mpsc::UnboundedSender<Ask>);
 
 impl Finisher {
     /// Starts the task; it ends with `idle`.
-    pub(super) fn start(db: PgPool, notifier: Notifier, idle: CancellationToken) -> Self {
+    ///
+    /// While the worker drains, a batch that Postgres does not take for a whole `lease` is given up: by
+    /// then the leases have run out, and the process shall end.
+    pub(super) fn start(
+        db: PgPool,
+        notifier: Notifier,
+        lease: Duration,
+        drain: CancellationToken,
+        idle: CancellationToken,
+    ) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
-        tokio::spawn(async move { idle.run_until_cancelled(run(db, notifier, receiver)).await });
+        let settler = Settler { db, lease, drain };
+        tokio::spawn(
+            async move { idle.run_until_cancelled(run(settler, notifier, receiver)).await },
+        );
         Self(sender)
     }
 
@@ -41,7 +56,7 @@ impl Finisher {
     }
 }
 
-async fn run(db: PgPool, notifier: Notifier, mut asks: mpsc::UnboundedReceiver<Ask>) {
+async fn run(settler: Settler, notifier: Notifier, mut asks: mpsc::UnboundedReceiver<Ask>) {
     let mut batch: Vec<Ask> = Vec::new();
     while asks.recv_many(&mut batch, BATCH).await > 0 {
         if batch.len() < BATCH {
@@ -54,7 +69,7 @@ async fn run(db: PgPool, notifier: Notifier, mut asks: mpsc::UnboundedReceiver<A
         }
         let (outcomes, answers): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|(lease, outcome, answer)| ((lease, outcome), answer)).unzip();
-        let held = settle_all(&db, &outcomes).await;
+        let held = settler.all(&outcomes).await;
         for ((lease, outcome), answer) in outcomes.iter().zip(answers) {
             let ours = held.contains(&lease.job);
             if ours {
@@ -70,46 +85,55 @@ async fn run(db: PgPool, notifier: Notifier, mut asks: mpsc::UnboundedReceiver<A
     }
 }
 
-/// Settles all, together where that works and one by one where one of them spoils the batch.
-async fn settle_all(db: &PgPool, outcomes: &[(Lease, Outcome)]) -> HashSet<JobId> {
-    match settle_until_answered(db, outcomes).await {
-        Ok(held) => held,
-        Err(_) if outcomes.len() > 1 => {
-            let mut held = HashSet::new();
-            for one in outcomes {
-                if let Ok(ours) = settle_until_answered(db, std::slice::from_ref(one)).await {
-                    held.extend(ours);
-                }
-            }
-            held
-        }
-        Err(error) => {
-            let job = outcomes.first().map(|(lease, _)| lease.job);
-            tracing::error!(job.id = ?job, reason = error.reason(), "an outcome was refused; the lease will run out");
-            HashSet::new()
-        }
-    }
+/// Brings outcomes to Postgres, whatever state it is in.
+struct Settler {
+    db: PgPool,
+    lease: Duration,
+    drain: CancellationToken,
 }
 
-/// Repeats while Postgres is away or busy; any other error is the answer.
-async fn settle_until_answered(
-    db: &PgPool,
-    outcomes: &[(Lease, Outcome)],
-) -> Result<HashSet<JobId>, Error> {
-    let mut backoff = *BACKOFF.start();
-    loop {
-        match settle(db, outcomes).await {
-            Ok(held) => return Ok(held.into_iter().collect()),
-            Err(error @ (Error::Unreachable(_) | Error::Busy(_))) => {
-                tracing::warn!(
-                    reason = error.reason(),
-                    jobs = outcomes.len(),
-                    "acknowledgement failed, will try again"
-                );
-                tokio::time::sleep(jitter(backoff)).await;
-                backoff = (backoff * 2).min(*BACKOFF.end());
+impl Settler {
+    /// Settles all, together where that works and one by one where one of them spoils the batch.
+    async fn all(&self, outcomes: &[(Lease, Outcome)]) -> HashSet<JobId> {
+        match self.until_answered(outcomes).await {
+            Ok(held) => held,
+            Err(Error::Refused(_) | Error::Other(_)) if outcomes.len() > 1 => {
+                let mut held = HashSet::new();
+                for one in outcomes {
+                    held.extend(
+                        self.until_answered(std::slice::from_ref(one)).await.unwrap_or_default(),
+                    );
+                }
+                held
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                let jobs = outcomes.len();
+                tracing::error!(
+                    jobs,
+                    reason = error.reason(),
+                    "outcomes not taken; the leases will run out"
+                );
+                HashSet::new()
+            }
+        }
+    }
+
+    /// Repeats while Postgres is away or busy; any other error is the answer.
+    async fn until_answered(&self, outcomes: &[(Lease, Outcome)]) -> Result<HashSet<JobId>, Error> {
+        let (mut backoff, began) = (*BACKOFF.start(), Instant::now());
+        loop {
+            let error = match settle(&self.db, outcomes).await {
+                Ok(held) => return Ok(held.into_iter().collect()),
+                Err(error @ (Error::Unreachable(_) | Error::Busy(_))) => error,
+                Err(error) => return Err(error),
+            };
+            if self.drain.is_cancelled() && began.elapsed() >= self.lease {
+                return Err(error);
+            }
+            let (reason, jobs) = (error.reason(), outcomes.len());
+            tracing::warn!(reason, jobs, "acknowledgement failed, will try again");
+            tokio::time::sleep(jitter(backoff)).await;
+            backoff = (backoff * 2).min(*BACKOFF.end());
         }
     }
 }

@@ -137,7 +137,13 @@ pub async fn run(config: Config, app: App, drain: CancellationToken) -> Result<(
     let shared = Arc::new(Shared {
         slots: Arc::new(Semaphore::new(config.slots)),
         registry: Arc::default(),
-        finisher: Finisher::start(app.control.clone(), app.notifier.clone(), idle.clone()),
+        finisher: Finisher::start(
+            app.control.clone(),
+            app.notifier.clone(),
+            config.lease,
+            drain.clone(),
+            idle.clone(),
+        ),
         wake: Notify::new(),
         db: app.control.clone(),
         drain: drain.clone(),
