@@ -1,5 +1,5 @@
 //! Phases, checkpoints and counters of a run, and the two pure functions that turn them into what
-//! a client sees: a status and a fraction. `TABLES` in ARCHITECTURE.md is checked against them.
+//! a client sees: a status and a fraction. ARCHITECTURE.md shows both as tables.
 
 use crate::job_state::JobState;
 use serde::{Deserialize, Serialize};

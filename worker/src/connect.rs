@@ -41,7 +41,7 @@ pub async fn with_code(
     granted: &str,
 ) -> Result<ConnectionId, Error> {
     let bought = strava.exchange(code, granted).await?;
-    let mut tx = db.begin().await?;
+    let mut tx = db::begin(db).await.map_err(SecretError::from)?;
     let grant = Grant {
         user,
         provider: Provider::Strava,

@@ -106,12 +106,10 @@ async fn refresh(app: App, connection: ConnectionId, old: Stored) -> Result<(), 
         Err(error) => {
             let error = match error {
                 RefreshError::Invalid(_) => {
-                    connections::set_state(
-                        &app.control,
-                        connection,
-                        connections::State::NeedsReauth,
-                    )
-                    .await?;
+                    if !connections::needs_reauth(&app.control, connection, old.version).await? {
+                        // Somebody has stored another pair meanwhile.
+                        return Ok(());
+                    }
                     Error::NeedsReauth
                 }
                 RefreshError::Failed(error) => Error::Provider(error),

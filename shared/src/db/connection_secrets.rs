@@ -137,6 +137,8 @@ pub async fn lease_refresh(
 }
 
 /// Stores the pair that a refresh bought. False: the pair it replaces is not there any more.
+///
+/// Whoever tried the old pair meanwhile may have taken the account for lost: it is not.
 pub async fn store_refreshed(
     db: impl PgExecutor<'_>,
     keys: &Keyring,
@@ -145,19 +147,25 @@ pub async fn store_refreshed(
     tokens: &Tokens,
 ) -> Result<bool, SecretError> {
     let stored = sqlx::query!(
-        "update paceline.connection_secrets
-            set sealed = $3, expires_at = $4, token_version = token_version + 1,
-                refresh_by = null, refresh_until = null, updated_at = clock_timestamp()
-          where connection_id = $1 and token_version = $2",
+        r#"with stored as (
+             update paceline.connection_secrets
+                set sealed = $3, expires_at = $4, token_version = token_version + 1,
+                    refresh_by = null, refresh_until = null, updated_at = clock_timestamp()
+              where connection_id = $1 and token_version = $2
+             returning connection_id),
+           back as (
+             update paceline.connections set state = 'active', updated_at = clock_timestamp()
+              where state = 'needs_reauth' and id = any(array(select connection_id from stored)))
+           select count(*) as "stored!" from stored"#,
         id.0,
         seen,
         seal(keys, id, tokens)?,
         tokens.expires_at
     )
-    .execute(db)
+    .fetch_one(db)
     .await
     .map_err(Error::from)?;
-    Ok(stored.rows_affected() == 1)
+    Ok(stored.stored == 1)
 }
 
 /// Gives the refresh lease back after a refresh that failed.

@@ -1,7 +1,7 @@
 //! `connections`: a user's permanent links to providers. Tokens are in `connection_secrets`.
 
 use super::{Error, connection_secrets};
-use crate::{ConnectionId, Provider, UserId, sealing::Keyring};
+use crate::{ConnectionId, JobId, Provider, UserId, sealing::Keyring};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgExecutor, postgres::types::PgRange};
@@ -120,19 +120,41 @@ pub async fn set_state(
     Ok(())
 }
 
-/// Notes that a range of start times was read completely.
+/// Notes that the provider refuses the pair of version `seen`. False: another pair is there by now, and
+/// nothing was noted.
+pub async fn needs_reauth(
+    db: impl PgExecutor<'_>,
+    id: ConnectionId,
+    seen: i64,
+) -> Result<bool, Error> {
+    let noted = sqlx::query!(
+        "update paceline.connections set state = 'needs_reauth', updated_at = clock_timestamp()
+          where id = $1 and exists (
+            select from paceline.connection_secrets where connection_id = $1 and token_version = $2)",
+        id.0,
+        seen
+    )
+    .execute(db)
+    .await?;
+    Ok(noted.rows_affected() == 1)
+}
+
+/// Notes that `job` has read a range of start times completely, up to the moment it began.
 pub async fn cover(
     db: impl PgExecutor<'_>,
     id: ConnectionId,
+    job: JobId,
     range: PgRange<DateTime<Utc>>,
 ) -> Result<(), Error> {
     sqlx::query!(
         "update paceline.connections
             set covered = covered + tstzmultirange(
-                  $2::tstzrange * tstzrange(null, clock_timestamp())), updated_at = clock_timestamp()
-          where id = $1",
+                  $2::tstzrange * tstzrange(null, r.started_at)), updated_at = clock_timestamp()
+           from paceline.sync_runs r
+          where id = $1 and r.job_id = $3",
         id.0,
-        range
+        range,
+        job.0
     )
     .execute(db)
     .await?;

@@ -81,13 +81,14 @@ impl Fenced {
         &mut self.tx
     }
 
-    /// Moves the checkpoint and commits. A failure here leaves it open which of the two happened:
+    /// Moves the checkpoint and commits, which renews the lease as well: a beat passes by a row that is
+    /// locked, so a job that is nearly always in a transaction would lose it. A failure here leaves it open which of the two happened:
     /// the next attempt reads the checkpoint that is there.
     pub async fn commit(mut self, advance: Advance<'_>) -> Result<(), FenceError> {
         let phase = advance.checkpoint.phase().as_str();
         let moved = sqlx::query_scalar!(
             "update paceline.sync_runs r
-                set checkpoint = $4, checkpoint_at = clock_timestamp(), counts = $5, last_page = $6,
+                set beat_at = clock_timestamp(), checkpoint = $4, checkpoint_at = clock_timestamp(), counts = $5, last_page = $6,
                     estimated_total = coalesce($7, r.estimated_total), retrying = false,
                     last_activity_at = clock_timestamp(), phase = $8,
                     phase_times = case when r.phase = $8 then r.phase_times

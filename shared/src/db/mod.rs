@@ -44,8 +44,9 @@ pub enum Error {
     /// The server is away, refuses, or cut the connection: nothing is known of the statement. Try again later.
     #[error("Postgres is not reachable")]
     Unreachable(#[source] sqlx::Error),
-    /// A time limit, a lock or a deadlock ended the statement; nothing of it stayed. Try again.
-    #[error("a statement took too long or was in another's way")]
+    /// A time limit, a lock, a deadlock or a full disk ended the statement; nothing of it stayed. Try
+    /// again after a while.
+    #[error("a statement took too long, was in another's way, or found no room")]
     Busy(#[source] sqlx::Error),
     /// The data broke a rule of the schema; the same statement will fail again.
     #[error("Postgres refused a value")]
@@ -59,22 +60,20 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         use sqlx::Error as E;
         match &error {
-            E::Io(_)
-            | E::Tls(_)
-            | E::Protocol(_)
-            | E::PoolTimedOut
-            | E::PoolClosed
-            | E::WorkerCrashed => Self::Unreachable(error),
+            E::Io(_) | E::Tls(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => {
+                Self::Unreachable(error)
+            }
+            // Not a lost connection: the same may well happen again at once.
+            E::Protocol(_) => Self::Busy(error),
             E::Database(db) => match db.code().as_deref() {
-                // 08: connection; 57P: shutdown; 53: resources; 25P03: idle in a transaction too long.
-                Some(code)
-                    if code.starts_with("08")
-                        || code.starts_with("57P")
-                        || code.starts_with("53") =>
-                {
+                // 08: connection; 57P: shutdown.
+                Some(code) if code.starts_with("08") || code.starts_with("57P") => {
                     Self::Unreachable(error)
                 }
-                Some("25P03") => Self::Unreachable(error),
+                // Too many connections; idle in a transaction for too long.
+                Some("53300" | "25P03") => Self::Unreachable(error),
+                // A full disk or memory, a time limit, a lock, a deadlock.
+                Some(code) if code.starts_with("53") => Self::Busy(error),
                 Some("57014" | "55P03" | "40P01" | "40001") => Self::Busy(error),
                 Some(code) if code.starts_with("22") || code.starts_with("23") => {
                     Self::Refused(error)
@@ -120,8 +119,10 @@ pub fn pool(url: &str, name: &str, connections: u32) -> Result<PgPool, Error> {
         .connect_lazy_with(options))
 }
 
-/// A transaction on behalf of somebody who waits: the server ends it when it hangs, or waits for
-/// others for too long.
+/// A transaction with limits, so that it keeps no row from anybody for long.
+///
+/// The server ends it when its process freezes in it, or when it waits for others. What writes for a
+/// job as its owner takes [`fenced::Fenced`] instead.
 pub async fn begin(db: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
     const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '5s'; \
                          set local statement_timeout = '10s'; set local lock_timeout = '10s'";

@@ -237,7 +237,7 @@ pub enum Cancel {
 
 /// Cancels a user's sync. After [`Cancel::Asked`] tell the workers.
 pub async fn cancel(db: &PgPool, user: UserId, job: JobId) -> Result<Cancel, Error> {
-    let mut tx = db.begin().await?;
+    let mut tx = super::begin(db).await?;
     let owned = sqlx::query_scalar!(
         r#"update paceline.sync_jobs set cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
             where id = $1 and user_id = $2 returning worker is not null as "owned!""#,
@@ -321,12 +321,19 @@ pub async fn retry(tx: &mut PgConnection, user: UserId, job: JobId) -> Result<Re
                from (select *, status = 'failed' as kept from h) h, (select clock_timestamp() as now) t
               where exists (select from job)),
            gone as (delete from paceline.sync_history where id = $1 and exists (select from job)),
+           failures as (
+             delete from paceline.record_failures
+              where job_id = any(array(select id from h where status = 'cancelled' and exists (select from job)))),
+           -- The row may have been forgotten since.
            progress as (
-             update public.sync_progress p
+             insert into public.sync_progress as p
+               (id, uid, external_id, provider, job_type, created_at, started_at)
+             select h.id, h.user_id, u.external_id, h.provider, h.job_type, h.created_at, h.started_at
+               from h join paceline.users u on u.id = h.user_id where exists (select from job)
+             on conflict (id) do update
                 set status = 'queued', waiting = null, error = null, finished_at = null, message = null,
                     percent = case when p.status = 'cancelled' then 0 else p.percent end,
-                    rev = rev + 1, updated_at = clock_timestamp()
-              where p.id = $1 and exists (select from job))
+                    rev = p.rev + 1, updated_at = clock_timestamp())
            select id as "id: JobId" from job"#,
         job.0
     )

@@ -51,7 +51,7 @@ pub enum Outcome {
 
 /// Settles outcomes in one transaction and answers which of the leases were still held.
 pub async fn settle(db: &PgPool, outcomes: &[(Lease, Outcome)]) -> Result<Vec<JobId>, Error> {
-    let mut tx = db.begin().await?;
+    let mut tx = super::begin(db).await?;
     let (back, mut ended): (Vec<_>, Vec<_>) =
         outcomes.iter().partition_map(|(lease, outcome)| match outcome {
             Outcome::Completed => Err(End::new(*lease, JobState::Completed, None)),

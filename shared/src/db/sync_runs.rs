@@ -87,7 +87,7 @@ pub struct Reclaimed {
 /// A crash is counted only when the checkpoint had not moved since the claim and the last beat is
 /// younger than the server: an outage of Postgres is no fault of a job.
 pub async fn reclaim(db: &PgPool, lease: Duration, limit: i64) -> Result<Reclaimed, Error> {
-    let mut tx = db.begin().await?;
+    let mut tx = super::begin(db).await?;
     let dead = sqlx::query!(
         r#"select r.job_id as "job: JobId", r.lease_epoch, r.worker as "worker!: WorkerId", r.phase as "phase: Phase",
                   r.checkpoint, j.crashes,

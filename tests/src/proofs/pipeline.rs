@@ -199,13 +199,19 @@ async fn postmaster(db: &PgPool) -> Result<u32> {
 
 async fn memory(report: &mut Report, plan: &Plan, seed: u64) -> Result<()> {
     let mut peaks = [0.0; 2];
+    let mut lost = 0;
     for (peak, activities) in peaks.iter_mut().zip([SHORT_HISTORY, plan.long_history]) {
         let mut stack = Stack::in_world(Config { log_capacity: 0, ..Config::default() }).await;
         let user = user(&stack, "memory", activities, seed).await;
         let worker = stack.worker().await;
         sync_all(&[user]).await;
         *peak = usage::peak_mib(worker.pid())?;
+        let claims: i64 = sqlx::query_scalar("select max(lease_epoch) from paceline.sync_history")
+            .fetch_one(&*stack.db)
+            .await?;
+        lost += u32::try_from(claims - 1)?;
     }
+    report.figure("leases lost by a healthy worker", f64::from(lost), "", Bound::AtMost(0.0));
     report.figure("worker's peak memory, short history", peaks[0], "MiB", Bound::None);
     report.figure("worker's peak memory, long history", peaks[1], "MiB", Bound::None);
     report.figure(

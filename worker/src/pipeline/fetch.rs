@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{attempt::Error, places, providers, tokens};
 use paceline_shared::{
-    db::staged_pages,
+    db::{connections, staged_pages},
     failure::Code,
     progress::{Checkpoint, Counts},
 };
@@ -35,8 +35,8 @@ pub(super) async fn run(run: &mut Run<'_>, first: i32) -> Result<(), Error> {
         }
         let (wanted, ids) = stage(run, page, &answer, &before).await?;
         before = ids;
-        if let Some(until) = answer.quota_spent_until {
-            return Err(run.wait("quota_exceeded", until));
+        if let Some((reason, until)) = answer.quota_spent {
+            return Err(run.wait(reason, until));
         }
         if !run.job.options.skip_weather_enrichment {
             if warming.len() >= WARMING {
@@ -64,6 +64,15 @@ async fn ask(run: &Run<'_>, page: i32) -> Result<providers::Page, Error> {
             Ok(answer) => return Ok(answer),
             Err(providers::Error::Unauthorized(_)) if refused.is_none() => {
                 refused = Some(token.version);
+            }
+            Err(error @ providers::Error::Unauthorized(_)) => {
+                let noted =
+                    connections::needs_reauth(&run.app.db, run.job.connection, token.version).await;
+                if noted.map_err(|error| run.db(error))? {
+                    return Err(run.refused(error, page).await);
+                }
+                // The user has connected the account again meanwhile.
+                refused = None;
             }
             Err(error) => return Err(run.refused(error, page).await),
         }

@@ -144,7 +144,6 @@ impl Run<'_> {
     async fn refused(&self, error: providers::Error, page: i32) -> Error {
         use providers::Error as E;
         let state = match &error {
-            E::Unauthorized(_) => Some(State::NeedsReauth),
             E::Denied(_) => Some(State::Limited),
             E::Gone(_) => Some(State::ProviderGone),
             _ => None,

@@ -46,9 +46,12 @@ pub(super) fn cut<'a>(items: Vec<Item<'a>>, options: &SyncOptions, before: &Ids)
     let mut cut = Cut::default();
     let mut ids = Ids::with_capacity(items.len());
     for (position, item) in (0..).zip(items) {
-        if let Some(id) = &item.glance.record_id
-            && (before.contains(id) || !ids.insert(id.clone()))
-        {
+        let repeated = item.glance.record_id.as_ref().is_some_and(|id| {
+            // All ids of the page count for the next one, those that came again as well.
+            let fresh = ids.insert(id.clone());
+            !fresh || before.contains(id)
+        });
+        if repeated {
             cut.duplicates += 1;
         } else if wanted(&item, options) {
             cut.kept.push(Kept { position, item });
@@ -126,6 +129,14 @@ mod tests {
         );
         assert_eq!((second.kept.len(), second.duplicates), (1, 2));
         assert_eq!(second.kept[0].position, 1, "positions are those of the whole page");
+    }
+
+    #[test]
+    fn the_ids_of_a_page_are_all_of_its_ids_however_it_was_come_to() {
+        let before = Ids::from(["1".to_owned()]);
+        let (_, ids) =
+            cut(vec![item("1", "Run"), item("2", "Run")], &SyncOptions::default(), &before);
+        assert_eq!(ids, Ids::from(["1".to_owned(), "2".to_owned()]));
     }
 
     #[test]

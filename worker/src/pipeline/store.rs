@@ -52,7 +52,9 @@ pub(super) async fn run(
     let mut tx = run.begin().await?;
     // Only a sync that read all sport types has covered its range.
     if run.job.options.activity_types.is_empty() {
-        let covered = connections::cover(tx.connection(), run.job.connection, run.job.range).await;
+        let covered =
+            connections::cover(tx.connection(), run.job.connection, run.job.id, run.job.range)
+                .await;
         covered.map_err(|error| run.db(error))?;
     }
     run.commit(tx, Checkpoint::Done, run.counts).await
@@ -89,11 +91,16 @@ async fn store(
         }
         Err(error) => return Err(run.db(error)),
     };
+    let is_refused = |position: &i32| refused.iter().any(|failure| failure.position == *position);
+    let geocoded = batch
+        .records
+        .iter()
+        .filter(|(at, r)| r.place_status == EnrichmentStatus::Enriched && !is_refused(at))
+        .count();
     let failures = [batch.unreadable, refused].concat();
     record_failures::put(tx.connection(), job.id, &failures)
         .await
         .map_err(|error| run.db(error))?;
-    let geocoded = records.iter().filter(|r| r.place_status == EnrichmentStatus::Enriched).count();
     let counts = Counts {
         saved: run.counts.saved + upserted.saved,
         updated: run.counts.updated + upserted.updated,

@@ -79,12 +79,19 @@ pub(super) async fn settle(app: &App, wanted: &Wanted) -> Result<Known, Trouble>
     // The client itself keeps to what the service takes at a time.
     let mut answers =
         calls.iter().map(|call| app.weather.fetch(call)).collect::<FuturesUnordered<_>>();
-    while let Some(days) = answers.next().await {
-        let days = days.map_err(Trouble::Service)?;
-        weather_hours::put(&app.db, &days).await.map_err(Trouble::Db)?;
-        known.0.extend(days.into_iter().map(|day| (day.at, day)));
+    let mut trouble = None;
+    // One that is refused ends none of the others: what they bring is kept, so that the next try has
+    // less to ask for.
+    while let Some(answer) = answers.next().await {
+        match answer {
+            Ok(days) => {
+                weather_hours::put(&app.db, &days).await.map_err(Trouble::Db)?;
+                known.0.extend(days.into_iter().map(|day| (day.at, day)));
+            }
+            Err(error) => trouble = Some(error),
+        }
     }
-    Ok(known)
+    trouble.map_or(Ok(known), |error| Err(Trouble::Service(error)))
 }
 
 /// Settles in the background. What fails here is done properly by enrich.

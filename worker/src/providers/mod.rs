@@ -21,8 +21,8 @@ pub struct Page {
     pub body: Bytes,
     /// Items in it; 0 is the end.
     pub items: i32,
-    /// The quota was used up by this call: ask again at this time, not before.
-    pub quota_spent_until: Option<DateTime<Utc>>,
+    /// This call was the last that a quota allowed: `rate_limit` or `quota_exceeded`, and when to ask again.
+    pub quota_spent: Option<(&'static str, DateTime<Utc>)>,
 }
 
 /// The little that fetch and enrich must know of an item, read leniently: what is odd is `None` here

@@ -138,7 +138,7 @@ impl Strava {
             .await
             .map_err(refusal::error)?;
         Ok(Page {
-            quota_spent_until: refusal::spent(&answer.headers, Utc::now()).map(|(_, until)| until),
+            quota_spent: refusal::spent(&answer.headers, Utc::now()),
             items: answer.data,
             body: answer.body,
         })

@@ -87,7 +87,7 @@ async fn a_page_is_asked_for_oldest_first_with_the_token_in_the_header() {
     let fake = Fake::new((200, &[], r#"[{"id":1}, {"id":2}]"#)).await;
     let page = fake.page().await.unwrap();
     assert_eq!((page.items, &page.body[..]), (2, &br#"[{"id":1}, {"id":2}]"#[..]));
-    assert_eq!(page.quota_spent_until, None);
+    assert_eq!(page.quota_spent, None);
     let asked = fake.asked().remove(0);
     assert_eq!(asked.path, "/api/v3/athlete/activities");
     assert_eq!(asked.query, "after=0&page=1&per_page=200");
@@ -169,7 +169,7 @@ async fn a_spent_quota_is_a_wait_and_never_a_repeat() {
         assert!((1..=longest_s).contains(&(until - before).num_seconds()), "{until}");
     }
     let fake = Fake::new((200, QUARTER, "[]")).await;
-    let until = fake.page().await.unwrap().quota_spent_until.unwrap();
+    let (_, until) = fake.page().await.unwrap().quota_spent.unwrap();
     assert!(until > Utc::now(), "the page counts, and the next one waits");
 }
 
