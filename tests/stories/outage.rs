@@ -1,10 +1,10 @@
-//! Postgres away or its connections cut: nothing is lost and no process ends.
+//! Postgres away, full, or its connections cut: nothing is lost and no process ends.
 
 use paceline_simulator::Config;
 use paceline_tests::{
     client::Client,
     rows,
-    stack::{SOON, Stack},
+    stack::{SOON, Stack, WorkerSetup},
     truth::WHOLE,
     wait::until,
 };
@@ -39,6 +39,34 @@ async fn cut_connections_cost_a_sync_neither_an_attempt_nor_a_record() {
     stack.assert_true(&user, WHOLE).await;
     assert!(stack.repeated_pages(user.athlete) <= 2, "at most one a cut");
     assert_eq!(rows::number(&stack.db, "select count(*) from paceline.sync_attempts").await, 0);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_a_failed_attempt_with_a_pause_and_no_endless_round() {
+    let mut stack = Stack::new().await;
+    let user = stack.user("ann", 30).await;
+    let full = "create function public.full() returns trigger language plpgsql as $$ begin
+                  raise exception 'could not extend file: No space left on device' using errcode = '53100';
+                end $$;
+                create trigger full_disk before insert on paceline.staged_pages
+                  for each statement execute function public.full()";
+    rows::change(&stack.db, full).await;
+    let setup = WorkerSetup { retry_base: Duration::from_mins(1), ..WorkerSetup::default() };
+    let _worker = stack.worker_with(setup).await;
+    let id = user.client.start_sync(&json!({})).await;
+    let (sync, waiting) = user.client.wait_parked(id, SOON).await;
+    assert_eq!((sync.attempt, waiting.reason.as_str()), (1, "retry"));
+    assert_eq!(sync.error.unwrap().code, "database_timeout");
+    let pause = waiting.reset_at.unwrap() - chrono::Utc::now();
+    assert!(pause > chrono::Duration::seconds(20), "the provider is left alone: {pause}");
+    let asked = stack.page_requests(user.athlete).len();
+    assert_eq!(asked, 1, "for an attempt that could not keep its page");
+
+    rows::change(&stack.db, "drop trigger full_disk on paceline.staged_pages").await;
+    rows::make_due(&stack.db).await;
+    let done = user.client.wait_done(id, SOON).await;
+    assert_eq!((done.attempt, done.error.is_none()), (2, true));
+    stack.assert_true(&user, WHOLE).await;
 }
 
 #[tokio::test]

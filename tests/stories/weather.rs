@@ -9,6 +9,8 @@ use paceline_tests::{
 };
 use serde_json::json;
 
+const ARCHIVE: &str = "/open-meteo/archive";
+
 fn weather(fault: Fault) -> FaultRule {
     FaultRule { provider: Some(Provider::OpenMeteo), ..FaultRule::new(fault) }
 }
@@ -129,4 +131,46 @@ async fn a_spent_minute_of_the_weather_service_makes_the_sync_wait() {
     let done = user.client.wait_done(id, SOON).await;
     assert_eq!(done.attempt, 1, "waiting is no attempt");
     stack.assert_true(&user, WHOLE).await;
+}
+
+#[tokio::test]
+async fn what_one_call_brought_is_kept_when_another_one_is_told_to_wait() {
+    let mut stack = Stack::new().await;
+    let user = stack.user("ann", 100).await;
+    // Some of the recent past, which the forecast host has, and some that only the archive has.
+    for days in [10, 20, 400, 500] {
+        let at = Some(r#"{"start_latlng":[48.2,16.37]}"#);
+        stack.world().add_activity(user.athlete, Utc::now() - Duration::days(days), at).unwrap();
+    }
+    let path = |path: &str| Some(path.to_owned());
+    let minute = Fault::Status { code: 429, html: false, day: false };
+    let spent = FaultRule { path: path("/open-meteo/forecast"), ..FaultRule::new(minute) };
+    let spent = stack.world().add_fault(spent).unwrap();
+    // The refusal comes long before the archive answers.
+    let slow = Fault::Stall { seconds: 0.3 };
+    let slow = FaultRule { path: path(ARCHIVE), count: Some(2), ..FaultRule::new(slow) };
+    stack.world().add_fault(slow).unwrap();
+    let answered = |stack: &Stack| {
+        let log = stack.world().log(0, usize::MAX).into_iter();
+        log.filter(|entry| entry.path.starts_with(ARCHIVE) && entry.status == Some(200)).count()
+    };
+
+    let _worker = stack.worker().await;
+    let id = user.client.start_sync(&json!({})).await;
+    let (sync, waiting) = user.client.wait_parked(id, SOON).await;
+    assert_eq!(
+        (waiting.reason.as_str(), sync.status.as_str()),
+        ("rate_limit", "ENRICHING_WEATHER")
+    );
+    let calls = answered(&stack);
+    let kept = "select count(*) from paceline.weather_hours where source = 'archive'";
+    let kept = rows::number(&stack.db, kept).await;
+    assert!(calls > 0 && kept > 2, "{calls} calls of the archive, {kept} days of them kept");
+
+    assert!(stack.world().remove_fault(spent));
+    rows::make_due(&stack.db).await;
+    let done = user.client.wait_done(id, SOON).await;
+    assert_eq!((done.attempt, done.results.unwrap().enrich.failed), (1, 0));
+    stack.assert_true(&user, WHOLE).await;
+    assert_eq!(answered(&stack), calls, "what the archive had said is not asked for again");
 }

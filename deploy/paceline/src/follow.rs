@@ -91,7 +91,8 @@ impl Line {
         // The template is a constant: it cannot be wrong on some days only.
         let style = ProgressStyle::with_template("{prefix:<10.bold} {wide_msg}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-        Self::Bars(screen.add(ProgressBar::no_length().with_style(style).with_prefix(label)))
+        let prefix = short(label);
+        Self::Bars(screen.add(ProgressBar::no_length().with_style(style).with_prefix(prefix)))
     }
 
     const fn look(&self) -> Duration {
@@ -120,27 +121,37 @@ impl Drop for Line {
     }
 }
 
-/// The three phases beside each other; what else is worth saying behind them.
+/// A label that leaves the bars their room in 80 columns: of a long one the end, which tells ids apart.
+fn short(label: String) -> String {
+    const LONGEST: usize = 16;
+    match label.char_indices().rev().nth(LONGEST - 2) {
+        Some((start, _)) if label.chars().count() > LONGEST => format!("…{}", &label[start..]),
+        _ => label,
+    }
+}
+
+/// The three phases beside each other, in 63 columns as long as a count has five digits. What else is
+/// worth saying comes first: a line that is too long is cut.
 fn bars(sync: &SyncView) -> String {
     let phases = &sync.progress.phase_progress;
-    let mut line = format!(
-        "{:>3} %  fetch {}  enrich {}  store {}",
-        sync.progress.percent,
+    let mut line = format!("{:>3} %  ", sync.progress.percent);
+    if sync.waiting.is_some() || sync.error.is_some() || (sync.has_ended() && !sync.has_completed())
+    {
+        line.push_str(&sync.doing());
+        line.push_str("  ");
+    }
+    let phases = format!(
+        "fetch {}  enrich {}  store {}",
         bar(&phases.fetching),
         bar(&phases.enriching),
         bar(&phases.storing)
     );
-    if sync.waiting.is_some() || sync.error.is_some() || (sync.has_ended() && !sync.has_completed())
-    {
-        line.push_str("  ");
-        line.push_str(&sync.doing());
-    }
-    line
+    line + &phases
 }
 
-/// A bar of ten steps with its count. Without a known total only an ended phase is full.
+/// A bar of five steps with its count. Without a known total only an ended phase is full.
 fn bar(phase: &PhaseView) -> String {
-    const STEPS: i32 = 10;
+    const STEPS: i32 = 5;
     let is_over = phase.status == "completed";
     let full = match phase.total {
         _ if is_over => STEPS,
@@ -160,16 +171,28 @@ mod tests {
     fn each_phase_has_its_bar() {
         let sync: SyncView =
             serde_json::from_value(answered("FETCHING_ACTIVITIES", 400, Some(1000), 100)).unwrap();
-        assert_eq!(
-            bars(&sync),
-            " 40 %  fetch ████░░░░░░   400  enrich ░░░░░░░░░░     0  store █░░░░░░░░░   100"
-        );
+        assert_eq!(bars(&sync), " 40 %  fetch ██░░░   400  enrich ░░░░░     0  store ░░░░░   100");
+    }
+
+    #[test]
+    fn a_line_fits_into_80_columns_and_what_it_waits_for_comes_first() {
+        let mut answer = answered("STORING_DATA", 12_345, Some(12_345), 12_345);
+        let sync: SyncView = serde_json::from_value(answer.clone()).unwrap();
+        let label = short("019a9c6e-7b0c-7d4e-9d52-0a6a1c0e8f11".to_owned());
+        assert_eq!(label, "…52-0a6a1c0e8f11");
+        assert_eq!(short("demo-1a2b3c4d-10".to_owned()), "demo-1a2b3c4d-10");
+        assert!(format!("{label} {}", bars(&sync)).chars().count() <= 80, "{}", bars(&sync));
+        answer["waiting"] =
+            serde_json::json!({"reason": "rate_limit", "resetAt": "2026-11-21T10:15:00Z"});
+        let sync: SyncView = serde_json::from_value(answer).unwrap();
+        let begin = " 40 %  waiting (rate_limit) until 10:15:00  fetch █████ 12345";
+        assert!(bars(&sync).starts_with(begin), "{}", bars(&sync));
     }
 
     #[test]
     fn an_unknown_total_shows_no_step() {
         let sync: SyncView =
             serde_json::from_value(answered("FETCHING_ACTIVITIES", 400, None, 0)).unwrap();
-        assert!(bars(&sync).contains("fetch ░░░░░░░░░░   400"));
+        assert!(bars(&sync).contains("fetch ░░░░░   400"));
     }
 }

@@ -2,23 +2,29 @@
 //!
 //! The keys protect simulated accounts on one machine. In production keys come from the environment.
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use paceline_api::auth::local;
 use paceline_shared::sealing::Keyring;
 use std::{
-    fs::{self, Permissions},
+    fs::{self, File, OpenOptions, Permissions, TryLockError},
     io::{ErrorKind, Write as _},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
     path::{self, Path, PathBuf},
 };
 use tempfile::NamedTempFile;
 
 const ISSUER_SECRET: &str = "issuer.key";
 const SEALING_KEYS: &str = "sealing.keys";
+const DEV_LOCK: &str = "dev.lock";
 
 /// The state directory of this user.
 #[derive(Clone, Debug)]
 pub(crate) struct Home(PathBuf);
+
+/// The right to keep a world in the home, as long as it is held. The kernel takes it back from a process
+/// however that ends.
+#[derive(Debug)]
+pub(crate) struct DevLock(#[expect(dead_code, reason = "the open file is the lock")] File);
 
 impl Home {
     /// `given`, or the usual place. Makes nothing yet.
@@ -51,6 +57,24 @@ impl Home {
         Ok(text)
     }
 
+    /// Keeps other `paceline dev`s away; fails while there is one.
+    pub(crate) fn lock_for_dev(&self) -> anyhow::Result<DevLock> {
+        let path = self.0.join(DEV_LOCK);
+        let locking = || format!("locking {}", path.display());
+        self.ensure_exists().with_context(locking)?;
+        let mut options = OpenOptions::new();
+        options.create(true).truncate(false).write(true).mode(0o600);
+        let file = options.open(&path).with_context(locking)?;
+        match file.try_lock() {
+            Ok(()) => Ok(DevLock(file)),
+            Err(TryLockError::WouldBlock) => bail!(
+                "another `paceline dev` keeps its world in {}; end it, or choose another place with --home",
+                self.0.display()
+            ),
+            Err(TryLockError::Error(error)) => Err(error).with_context(locking),
+        }
+    }
+
     fn broken(&self, name: &str) -> String {
         format!(
             "{} holds no key any more; remove it to have a new one made",
@@ -77,12 +101,17 @@ impl Home {
         Ok(text.with_context(|| format!("reading {}", file.display()))?.trim().to_owned())
     }
 
-    fn make(&self, file: &Path, text: &str) -> anyhow::Result<()> {
+    fn ensure_exists(&self) -> std::io::Result<()> {
         if !self.0.exists() {
             fs::create_dir_all(&self.0)?;
             // The cluster's account, which is another one for root, has to pass through.
             fs::set_permissions(&self.0, Permissions::from_mode(0o711))?;
         }
+        Ok(())
+    }
+
+    fn make(&self, file: &Path, text: &str) -> anyhow::Result<()> {
+        self.ensure_exists()?;
         // Mode 0600 from its first moment, and complete when it gets its name.
         let mut made = NamedTempFile::new_in(&self.0)?;
         writeln!(made, "{text}")?;
@@ -113,6 +142,17 @@ mod tests {
             let mode = fs::metadata(home.path().join(name)).unwrap().permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
+    }
+
+    #[test]
+    fn a_home_keeps_one_world_at_a_time() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(Some(&directory.path().join("not/there/yet"))).unwrap();
+        let held = home.lock_for_dev().unwrap();
+        let refusal = home.lock_for_dev().unwrap_err().to_string();
+        assert!(refusal.contains(home.path().to_str().unwrap()), "{refusal}");
+        drop(held);
+        home.lock_for_dev().unwrap();
     }
 
     #[test]

@@ -39,6 +39,11 @@ pub(crate) struct HomeOptions {
 }
 
 impl HomeOptions {
+    /// Whether a directory was named.
+    pub(crate) const fn is_given(&self) -> bool {
+        self.home.is_some()
+    }
+
     /// The directory that was named, or the usual one.
     pub(crate) fn home(&self) -> anyhow::Result<Home> {
         Home::new(self.home.as_deref())

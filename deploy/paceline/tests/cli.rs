@@ -7,13 +7,18 @@ use std::{
 
 /// Runs the binary without anything that the caller's environment says about it.
 fn paceline(arguments: &[&str]) -> Output {
+    paceline_in(arguments, &[])
+}
+
+/// Likewise, with these variables.
+fn paceline_in(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_paceline"));
     for (name, _) in std::env::vars_os() {
         if name == "DATABASE_URL" || name.to_string_lossy().starts_with("PACELINE_") {
             command.env_remove(name);
         }
     }
-    command.args(arguments).output().expect("the binary runs")
+    command.args(arguments).envs(environment.iter().copied()).output().expect("the binary runs")
 }
 
 fn stdout(output: &Output) -> &str {
@@ -144,4 +149,20 @@ fn whoever_stops_reading_has_seen_enough() {
     let output = command.args(["completions", "bash"]).stdout(writer).output().unwrap();
     assert_eq!(output.status.code(), Some(0));
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn programs_of_postgres_that_were_named_and_are_not_there_are_no_reason_to_look_elsewhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let empty = directory.path().to_str().unwrap();
+    for command in ["demo", "dev"] {
+        let output = paceline_in(&[command, "--home", empty], &[("PACELINE_PG_BIN", empty)]);
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        let complaint = complaint(&output);
+        assert!(
+            complaint.starts_with(&format!("error: PACELINE_PG_BIN: {empty} holds no ")),
+            "{complaint}"
+        );
+        assert_eq!(String::from_utf8_lossy(&output.stderr).lines().count(), 1, "{output:?}");
+    }
 }

@@ -1,6 +1,6 @@
 //! `paceline demo` as a person runs it: both sides agree, and nothing stays behind, whatever ends it.
 
-use paceline_postgres::{Cluster, Options};
+use paceline_postgres::{Cluster, Error, Options, binaries_from_env};
 use serde_json::Value;
 use std::{
     fs,
@@ -24,7 +24,13 @@ impl Home {
     }
 
     fn cluster(&self) -> Cluster {
-        Cluster::start(&Options::new(self.0.path().to_owned())).expect("a cluster")
+        self.try_cluster().expect("a cluster")
+    }
+
+    /// With the same programs as the demo, and so the same cluster.
+    fn try_cluster(&self) -> Result<Cluster, Error> {
+        let home = self.0.path().to_owned();
+        Cluster::start(&Options { binaries: binaries_from_env(), ..Options::new(home) })
     }
 
     fn demo(&self, options: &[&str]) -> Command {
@@ -63,7 +69,7 @@ impl Drop for Home {
     fn drop(&mut self) {
         // The last one to leave stops the server; a demo that was killed could not.
         if std::thread::panicking() {
-            drop(Cluster::start(&Options::new(self.0.path().to_owned())));
+            drop(self.try_cluster());
         }
     }
 }
@@ -140,6 +146,24 @@ fn an_interrupted_demo_takes_its_processes_along() {
     assert_eq!(demo.0.wait().unwrap().code(), Some(130));
     let left: Vec<_> = processes.iter().filter(|(id, _)| status(*id).is_some()).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_postgres_that_is_killed_is_started_again_and_both_sides_still_agree() {
+    let home = Home::new();
+    let mut demo = home.begin();
+    let server = |demo: &Begun| {
+        children(demo.0.id()).into_iter().find_map(|(id, of)| (of == "postgres").then_some(id))
+    };
+    let first = server(&demo).expect("a server");
+    let id = i32::try_from(first).ok().and_then(rustix::process::Pid::from_raw);
+    rustix::process::kill_process(id.unwrap(), rustix::process::Signal::KILL).unwrap();
+    wait_until(Duration::from_secs(30), "there is no new server", || {
+        server(&demo).is_some_and(|now| now != first)
+    });
+    // That is what it ends with only when every activity is stored once.
+    assert_eq!(demo.0.wait().unwrap().code(), Some(0));
 }
 
 #[cfg(target_os = "linux")]

@@ -3,6 +3,8 @@
 
 use std::{fs, path::Path};
 
+use rustix::process::Pid;
+
 use crate::{
     account::Account,
     binaries::{Binaries, find_binaries},
@@ -39,7 +41,10 @@ pub enum How {
 pub struct Cluster {
     site: Site,
     binaries: Binaries,
+    options: Options,
     how: How,
+    /// The server as this process last saw it alive.
+    seen: Option<Pid>,
     share: Option<Share>,
 }
 
@@ -56,9 +61,33 @@ impl Cluster {
         let site = Site::open(&options.home, binaries.major(), account)?;
         let gate = Gate::enter(&site.start_lock)?;
         let (share, sole) = Share::take(&site.users_lock, &gate)?;
-        let how = bring_up(&site, &binaries, options, &gate, sole)?;
+        let (how, seen) = bring_up(&site, &binaries, options, &gate, sole)?;
         tracing::info!(data = %site.data.display(), "PostgreSQL {}: {how:?}", binaries.major());
-        Ok(Self { site, binaries, how, share: Some(share) })
+        let (options, seen) = (options.clone(), Some(seen));
+        Ok(Self { site, binaries, options, how, seen, share: Some(share) })
+    }
+
+    /// Has the server up again if it has died: for a holder that outlives it, to be called now and
+    /// then. [`How::Attached`]: it was up, or another holder was quicker. The address stays the same.
+    ///
+    /// Costs a look at a file while the server is up, and blocks as [`Cluster::start`] does when it is
+    /// not. [`Error::Lost`] when the server that died is one that this process never saw and others
+    /// hold a share: it may be alive where only they can see it.
+    pub fn ensure_running(&mut self) -> Result<How, Error> {
+        if let Some(pid) = Postmaster::of(&self.site)?.pid() {
+            self.seen = Some(pid);
+            return Ok(How::Attached);
+        }
+        let gate = Gate::enter(&self.site.start_lock)?;
+        let died_here = self.seen.is_some() && postmaster::recorded(&self.site)? == self.seen;
+        let may_clear = died_here
+            || match &self.share {
+                Some(share) => share.is_sole(&self.site.users_lock, &gate)?,
+                None => false,
+            };
+        let (how, seen) = bring_up(&self.site, &self.binaries, &self.options, &gate, may_clear)?;
+        self.seen = Some(seen);
+        Ok(how)
     }
 
     /// The address of a database of this cluster, existing or not: with the role that owns the
@@ -118,33 +147,35 @@ impl Drop for Cluster {
     }
 }
 
-/// Has the server up, whatever state it was left in.
+/// Has the server up, whatever state it was left in; `may_clear`: whether a server that seems to have
+/// died has surely died.
 fn bring_up(
     site: &Site,
     binaries: &Binaries,
     options: &Options,
     gate: &Gate,
-    sole: bool,
-) -> Result<How, Error> {
+    may_clear: bool,
+) -> Result<(How, Pid), Error> {
     match server::settle(site)? {
-        Postmaster::Ready(_) => {
+        Postmaster::Ready(pid) => {
             ensure_durable(site, options.durability)?;
-            return Ok(How::Attached);
+            return Ok((How::Attached, pid));
         }
         // Its processes may be alive in a container that we cannot see into, under one of those
         // other users; a second server would destroy the data.
-        Postmaster::Lost if !sole => return Err(Error::Lost { data: site.data.clone() }),
+        Postmaster::Lost if !may_clear => return Err(Error::Lost { data: site.data.clone() }),
         Postmaster::Lost | Postmaster::Absent | Postmaster::Changing(_) => {}
     }
-    let recovered = sole && leftovers::clear(site)?;
+    let recovered = may_clear && leftovers::clear(site)?;
     let initialised = initdb::ensure(site, binaries, options.durability, gate)?;
     site.claim_socket_directory()?;
-    server::start(site, binaries, options)?;
-    Ok(match (initialised, recovered) {
+    let pid = server::start(site, binaries, options)?;
+    let how = match (initialised, recovered) {
         (true, _) => How::Initialised,
         (false, true) => How::Recovered,
         (false, false) => How::Started,
-    })
+    };
+    Ok((how, pid))
 }
 
 /// Postgres writes down the arguments of each start.

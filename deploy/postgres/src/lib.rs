@@ -4,7 +4,8 @@
 //! directory the first time, and starts its server or attaches to the one that is already up. Every
 //! [`Cluster`] is a share in that server, and whoever gives up the last share stops it. Shares are
 //! file locks, which the kernel takes back from a process however it ends; so after `kill -9` of a
-//! user, of the server or of both, the next start attaches or recovers. Nobody has to tidy up.
+//! user, of the server or of both, the next start attaches or recovers. Nobody has to tidy up. A holder
+//! that outlives the server starts it again by [`Cluster::ensure_running`].
 //!
 //! The server listens on a Unix socket in a directory of mode 0700 and nowhere else. It never runs
 //! as root: a start by root drops to an unprivileged account.

@@ -66,6 +66,18 @@ impl Share {
         Ok((share, sole))
     }
 
+    /// Whether nobody else holds a share now.
+    pub(crate) fn is_sole(&self, path: &Path, _inside: &Gate) -> Result<bool, Error> {
+        // It is not for the kernel to say what a second lock on a locked file means.
+        self.0.unlock().map_err(Error::io("unlocking", path))?;
+        let sole = try_exclusive(&self.0, path)?;
+        if sole {
+            self.0.unlock().map_err(Error::io("unlocking", path))?;
+        }
+        self.0.lock_shared().map_err(Error::io("locking", path))?;
+        Ok(sole)
+    }
+
     /// Gives the share up, and tells whether it was the last.
     pub(crate) fn give_up(self, path: &Path, _inside: &Gate) -> Result<bool, Error> {
         self.0.unlock().map_err(Error::io("unlocking", path))?;
@@ -106,7 +118,12 @@ mod tests {
         let (first, first_sole) = Share::take(&users, &gate).unwrap();
         let (second, second_sole) = Share::take(&users, &gate).unwrap();
         assert!(first_sole && !second_sole);
+        assert!(!second.is_sole(&users, &gate).unwrap());
         assert!(!first.give_up(&users, &gate).unwrap());
+        assert!(second.is_sole(&users, &gate).unwrap());
+        // Asking did not give it up.
+        let (third, sole) = Share::take(&users, &gate).unwrap();
+        assert!(!sole && !third.give_up(&users, &gate).unwrap());
         assert!(second.give_up(&users, &gate).unwrap());
         let (_again, sole) = Share::take(&users, &gate).unwrap();
         assert!(sole);

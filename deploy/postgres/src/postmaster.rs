@@ -74,6 +74,18 @@ pub(crate) fn pid_file(data: &Path) -> PathBuf {
     data.join("postmaster.pid")
 }
 
+/// The process id that the last server wrote down, whether it lives or not.
+pub(crate) fn recorded(site: &Site) -> Result<Option<Pid>, Error> {
+    let path = pid_file(&site.data);
+    match fs::read(&path) {
+        Ok(text) => {
+            Ok(String::from_utf8_lossy(&text).lines().next().map(str::trim).and_then(pid_from))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io("reading", &path)(error)),
+    }
+}
+
 /// Ends the server, its clients' connections with it: a fast shutdown, and if that takes too long an
 /// immediate one, after which the next start recovers.
 pub(crate) fn stop(pid: Pid, processes: &Processes) -> Result<(), Error> {

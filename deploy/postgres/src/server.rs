@@ -26,7 +26,7 @@ use crate::{
 const START_PATIENCE: Duration = Duration::from_mins(2);
 
 /// Starts the server and waits until it is ready. When it does not get there, none is left running.
-pub(crate) fn start(site: &Site, binaries: &Binaries, options: &Options) -> Result<(), Error> {
+pub(crate) fn start(site: &Site, binaries: &Binaries, options: &Options) -> Result<Pid, Error> {
     let log = Log::open(&site.log)?;
     let child = spawn(site, binaries, options, &log)?;
     let pid = Pid::from_child(&child);
@@ -36,7 +36,7 @@ pub(crate) fn start(site: &Site, binaries: &Binaries, options: &Options) -> Resu
     if ready.is_err() {
         stop_immediately(pid, &site.processes());
     }
-    ready
+    ready.map(|()| pid)
 }
 
 /// Waits for a server that somebody else started to finish starting or stopping, and returns what

@@ -12,8 +12,9 @@ use std::{
 };
 
 use holder::{Bystander, Holder, Launch, hold_cluster, kill, starter_with_a_stuck_initdb};
+use paceline_postgres::{Cluster, How, Options};
 use rustix::process::{Pid, Signal, geteuid, kill_process};
-use support::{Home, binaries, expect_end, is_alive};
+use support::{Home, binaries, expect_end, is_alive, pid, sql};
 
 #[test]
 fn the_server_outlives_a_killed_user_and_the_next_one_attaches() {
@@ -65,6 +66,41 @@ fn a_server_that_is_killed_under_a_living_user_can_be_started_again_after_its_re
     assert_eq!(next.how, "Recovered");
     assert!(next.row_is_there());
     assert!(next.release());
+}
+
+#[test]
+fn a_holder_that_outlives_its_server_starts_it_again() {
+    let home = Home::new();
+    let mut holder = share_of(&home);
+    let other = home.hold();
+    other.commit_row();
+    let (url, server) = (holder.url("postgres"), other.server);
+    assert_eq!(holder.ensure_running().unwrap(), How::Attached);
+    let (_client, backend) = other.keep_a_backend_busy();
+    kill(server);
+    assert_eq!(holder.pid(), None);
+
+    // Though it is not the only one: it saw the server, and sees that it is gone.
+    assert_eq!(holder.ensure_running().unwrap(), How::Recovered);
+    expect_end(backend);
+    assert!(holder.pid().is_some_and(|new| pid(&new.to_string()) != server));
+    assert_eq!(holder.url("postgres"), url);
+    assert!(other.row_is_there());
+    assert!(!other.release());
+    assert_eq!(holder.ensure_running().unwrap(), How::Attached);
+    assert!(holder.release().unwrap());
+}
+
+#[test]
+fn a_holder_starts_a_server_again_that_somebody_stopped() {
+    let home = Home::new();
+    let mut holder = share_of(&home);
+    let server = pid(&holder.pid().unwrap().to_string());
+    kill_process(server, Signal::INT).unwrap();
+    expect_end(server);
+    assert_eq!(holder.ensure_running().unwrap(), How::Started);
+    assert_eq!(sql(&holder.url("postgres"), "SELECT 1"), "1");
+    assert!(holder.release().unwrap());
 }
 
 #[test]
@@ -249,4 +285,11 @@ fn busy_user_of(home: &Home) -> (Holder, Bystander, Pid) {
     user.commit_row();
     let (client, backend) = user.keep_a_backend_busy();
     (user, client, backend)
+}
+
+/// A share that this very process holds.
+fn share_of(home: &Home) -> Cluster {
+    let programs = Some(binaries().directory().to_owned());
+    let options = Options { binaries: programs, ..Options::new(home.path().to_owned()) };
+    Cluster::start(&options).expect("a share")
 }

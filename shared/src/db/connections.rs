@@ -111,7 +111,7 @@ pub async fn set_state(
     state: State,
 ) -> Result<(), Error> {
     sqlx::query!(
-        "update paceline.connections set state = $2, updated_at = clock_timestamp() where id = $1 and state <> $2",
+        "update paceline.connections set state = $2, updated_at = clock_timestamp() where id = $1 and state <> $2 and state <> 'revoked'",
         id.0,
         state as _
     )
@@ -129,7 +129,7 @@ pub async fn needs_reauth(
 ) -> Result<bool, Error> {
     let noted = sqlx::query!(
         "update paceline.connections set state = 'needs_reauth', updated_at = clock_timestamp()
-          where id = $1 and exists (
+          where id = $1 and state not in ('revoked', 'provider_gone') and exists (
             select from paceline.connection_secrets where connection_id = $1 and token_version = $2)",
         id.0,
         seen

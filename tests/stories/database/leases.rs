@@ -58,6 +58,19 @@ async fn a_beat_holds_the_lease() {
 }
 
 #[tokio::test]
+async fn a_checkpoint_holds_the_lease_as_a_beat_does() {
+    let bench = Bench::new().await;
+    let (_, lease) = bench.running("ann").await;
+    // Past its end, and no sweep has come by: the beats passed by a row that was always locked.
+    bench.age(lease.job, LEASE + Duration::from_secs(1)).await;
+    bench.checkpoint(lease, Checkpoint::Fetch { next_page: 2 }).await;
+    assert_eq!(sweep(&bench).await, Reclaimed::default());
+    assert_eq!(bench.state(lease.job).await, "running");
+    bench.age(lease.job, LEASE + Duration::from_secs(1)).await;
+    assert_eq!(sweep(&bench).await.queued, 1, "for one lease and no longer");
+}
+
+#[tokio::test]
 async fn a_beat_passes_by_a_row_that_is_locked_and_renews_the_others() {
     let bench = Bench::new().await;
     bench.queued("ann").await;

@@ -7,8 +7,11 @@ mod fence;
 mod history;
 mod keys;
 mod leases;
+mod limits;
+mod moves;
 mod outcomes;
 mod progress;
+mod retry;
 mod secrets;
 
 use chrono::{DateTime, Utc};
@@ -31,6 +34,7 @@ use paceline_shared::{
 use paceline_tests::database::TestDb;
 use sqlx::{PgPool, postgres::types::PgRange};
 use std::{ops::Bound, ops::Deref, time::Duration};
+use uuid::Uuid;
 
 /// A database with people in it.
 struct Bench {

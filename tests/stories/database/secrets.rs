@@ -69,3 +69,52 @@ async fn a_sealed_pair_does_not_open_in_anothers_row() {
     assert!(secrets::open(&*bench, &bench.keys, bob.connection).await.is_err());
     assert!(secrets::open(&*bench, &bench.keys, ann.connection).await.is_ok());
 }
+
+async fn connection_state(bench: &Bench, id: ConnectionId) -> String {
+    sqlx::query_scalar("select state from paceline.connections where id = $1")
+        .bind(id.0)
+        .fetch_one(&**bench)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_refusal_of_a_pair_that_was_replaced_meanwhile_says_nothing_of_the_connection() {
+    let bench = Bench::new().await;
+    let id = bench.person("ann").await.connection;
+    let seen = secrets::open(&*bench, &bench.keys, id).await.unwrap().unwrap().version;
+    // The user connects again while the provider is still busy refusing the old pair.
+    bench.person("ann").await;
+    assert!(!connections::needs_reauth(&*bench, id, seen).await.unwrap());
+    assert_eq!(connection_state(&bench, id).await, "active");
+    assert!(connections::needs_reauth(&*bench, id, seen + 1).await.unwrap());
+    assert_eq!(connection_state(&bench, id).await, "needs_reauth");
+}
+
+#[tokio::test]
+async fn a_refreshed_pair_brings_back_a_connection_that_was_given_up() {
+    let bench = Bench::new().await;
+    let id = bench.person("ann").await.connection;
+    let fresh = tokens("second", Utc::now() + chrono::Duration::hours(6));
+    let store = async |seen| {
+        secrets::store_refreshed(&*bench, &bench.keys, id, seen, &fresh).await.unwrap()
+    };
+    assert!(connections::needs_reauth(&*bench, id, 1).await.unwrap());
+    assert!(!store(7).await, "it replaces nothing that is there");
+    assert_eq!(connection_state(&bench, id).await, "needs_reauth");
+    assert!(store(1).await);
+    assert_eq!(connection_state(&bench, id).await, "active");
+}
+
+#[tokio::test]
+async fn a_refreshed_pair_opens_nothing_that_its_user_withheld_or_took_back() {
+    let bench = Bench::new().await;
+    for state in [State::Limited, State::Revoked, State::ProviderGone] {
+        let id = bench.person(&format!("{state:?}")).await.connection;
+        connections::set_state(&*bench, id, state).await.unwrap();
+        let before = connection_state(&bench, id).await;
+        let fresh = tokens("second", Utc::now() + chrono::Duration::hours(6));
+        assert!(secrets::store_refreshed(&*bench, &bench.keys, id, 1, &fresh).await.unwrap());
+        assert_eq!(connection_state(&bench, id).await, before);
+    }
+}

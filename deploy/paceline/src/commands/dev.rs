@@ -8,9 +8,10 @@ use crate::{
     screen::Screen,
     shutdown::{Again, Shutdown},
 };
+use anyhow::Context as _;
 use clap::Args;
 use secrecy::SecretString;
-use std::net::SocketAddr;
+use std::{env, net::SocketAddr, path::Path};
 
 /// Run everything on this machine: Postgres, the API, two workers and simulated providers
 ///
@@ -67,11 +68,18 @@ async fn stay_up(
     shutdown: &Shutdown,
     screen: &Screen,
 ) -> anyhow::Result<()> {
+    let program = env::current_exe().context("this program does not know where it is")?;
+    let program = word(&program);
+    let home = if options.home.is_given() {
+        format!(" --home {}", word(options.home.home()?.path()))
+    } else {
+        String::new()
+    };
     let mut worlds = local.fleet.worlds();
     loop {
         worlds.borrow_and_update();
         local.connect_people("demo", options.users, options.activities).await?;
-        welcome(local, options, screen);
+        welcome(local, options, &program, &home, screen);
         tokio::select! {
             biased;
             () = shutdown.asked.cancelled() => return Ok(()),
@@ -81,7 +89,8 @@ async fn stay_up(
     }
 }
 
-fn welcome(local: &Local<'_>, options: &Options, screen: &Screen) {
+/// What there is, and commands that work when they are copied to another terminal.
+fn welcome(local: &Local<'_>, options: &Options, program: &str, home: &str, screen: &Screen) {
     let api = local.api.as_str().trim_end_matches('/');
     let at =
         if options.listen.port() == 8080 { String::new() } else { format!(" --api-url {api}") };
@@ -96,11 +105,29 @@ fn welcome(local: &Local<'_>, options: &Options, screen: &Screen) {
          \n  providers    {}\
          \n  workers      {}\
          \n  users        demo-1 to demo-{}\
-         \n  a token      paceline token --user demo-1\
-         \n  a sync       paceline sync start --user demo-1 --watch{at}\
+         \n  a token      {program} token --user demo-1{home}\
+         \n  a sync       {program} sync start --user demo-1 --watch{at}{home}\
          \n  the end      Ctrl-C\n",
         local.simulator.base(),
         workers.join(", "),
         options.users,
     ));
+}
+
+/// A path as one word of a shell's command line.
+fn word(path: &Path) -> String {
+    let path = path.display().to_string();
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@,".contains(c);
+    if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_with_odd_characters_is_still_one_word_to_a_shell() {
+        assert_eq!(word(Path::new("/opt/paceline-1.0/paceline")), "/opt/paceline-1.0/paceline");
+        assert_eq!(word(Path::new("/tmp/it's here")), r"'/tmp/it'\''s here'");
+    }
 }

@@ -2,12 +2,15 @@
 //!
 //! A demo's database is its own and goes with it. One that a killed demo left is dropped by the next.
 
-use crate::options::misconfigured;
+use super::server::{Occupied, Server};
+use crate::{
+    home::{DevLock, Home},
+    options::misconfigured,
+};
 use anyhow::Context as _;
-use paceline_postgres::{Cluster, Options};
+use paceline_postgres::{Cluster, Error, Options, binaries_from_env};
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-use std::path::Path;
 
 /// Of the cluster: for statements about databases.
 const MAINTENANCE: &str = "postgres";
@@ -41,19 +44,16 @@ impl Choice {
 /// A database, and what keeps it there.
 pub(crate) struct Database {
     url: SecretString,
-    fresh: Option<Fresh>,
-    cluster: Option<Cluster>,
-}
-
-struct Fresh {
-    name: String,
-    /// While somebody is connected nobody else takes the database for a left one.
-    occupant: PgConnection,
+    server: Option<Server>,
+    /// Two runs would put two worlds into one kept database.
+    _sole: Option<DevLock>,
 }
 
 impl Database {
-    /// Has the database there, with its server up; `home` is where the cluster lives.
-    pub(crate) async fn open(choice: &Choice, home: &Path) -> anyhow::Result<Self> {
+    /// Has the database there, with its server up and kept up; `home` is where the cluster lives.
+    ///
+    /// A kept database is for one run at a time.
+    pub(crate) async fn open(choice: &Choice, home: &Home) -> anyhow::Result<Self> {
         if let Choice::Given(url) = choice {
             let connection = PgConnection::connect(url.expose_secret()).await;
             let connection = connection.map_err(|error| match error {
@@ -61,21 +61,27 @@ impl Database {
                 error => error.into(),
             });
             connection.context("the database of DATABASE_URL cannot be used")?.close().await?;
-            return Ok(Self { url: url.clone(), fresh: None, cluster: None });
+            return Ok(Self { url: url.clone(), server: None, _sole: None });
         }
-        let options = Options::new(home.to_owned());
+        let sole = match choice {
+            Choice::Kept => Some(home.lock_for_dev()?),
+            Choice::Given(_) | Choice::Fresh => None,
+        };
         // It blocks; about a second the first time.
-        let cluster = tokio::task::spawn_blocking(move || Cluster::start(&options)).await??;
+        let cluster = start(home).await?;
         let ready = match choice {
             Choice::Fresh => {
-                fresh(&cluster).await.map(|fresh| (cluster.url(&fresh.name), Some(fresh)))
+                fresh(&cluster).await.map(|fresh| (cluster.url(fresh.name()), Some(fresh)))
             }
             Choice::Given(_) | Choice::Kept => {
                 kept(&cluster).await.map(|()| (cluster.url(DEV), None))
             }
         };
         match ready.context("preparing the embedded database") {
-            Ok((url, fresh)) => Ok(Self { url: url.into(), fresh, cluster: Some(cluster) }),
+            Ok((url, fresh)) => {
+                let server = Some(Server::keep_up(cluster, fresh));
+                Ok(Self { url: url.into(), server, _sole: sole })
+            }
             Err(error) => {
                 release(cluster).await?;
                 Err(error)
@@ -90,14 +96,25 @@ impl Database {
 
     /// Drops what was for this run only and leaves the cluster. Every other connection must be closed.
     pub(crate) async fn close(self) -> anyhow::Result<()> {
-        let Some(cluster) = self.cluster else { return Ok(()) };
-        let dropped = match self.fresh {
+        let Some(server) = self.server else { return Ok(()) };
+        let (cluster, fresh) = server.let_go().await?;
+        let dropped = match fresh {
             Some(fresh) => leave(&cluster, fresh).await.context("dropping the demo's database"),
             None => Ok(()),
         };
         release(cluster).await?;
         dropped
     }
+}
+
+async fn start(home: &Home) -> anyhow::Result<Cluster> {
+    let named = binaries_from_env();
+    let options = Options { binaries: named, ..Options::new(home.path().to_owned()) };
+    let started = tokio::task::spawn_blocking(move || Cluster::start(&options)).await?;
+    started.map_err(|error| match error {
+        Error::UnusableBinaries { .. } => anyhow::Error::new(error).context("PACELINE_PG_BIN"),
+        error => error.into(),
+    })
 }
 
 async fn release(cluster: Cluster) -> anyhow::Result<()> {
@@ -115,7 +132,7 @@ async fn kept(cluster: &Cluster) -> anyhow::Result<()> {
     Ok(maintenance.close().await?)
 }
 
-async fn fresh(cluster: &Cluster) -> anyhow::Result<Fresh> {
+async fn fresh(cluster: &Cluster) -> anyhow::Result<Occupied> {
     let mut maintenance = locked(cluster).await?;
     let left = sqlx::query_scalar::<_, String>(
         r"select datname from pg_database d where starts_with(datname, $1) and not exists
@@ -131,13 +148,13 @@ async fn fresh(cluster: &Cluster) -> anyhow::Result<Fresh> {
     }
     let name = format!("{DEMO_PREFIX}{}", std::process::id());
     execute(&mut maintenance, format!("create database {name}")).await?;
-    let occupant = PgConnection::connect(&cluster.url(&name)).await?;
+    let occupied = Occupied::enter(cluster, name).await?;
     maintenance.close().await?;
-    Ok(Fresh { name, occupant })
+    Ok(occupied)
 }
 
-async fn leave(cluster: &Cluster, Fresh { name, occupant }: Fresh) -> anyhow::Result<()> {
-    occupant.close().await?;
+async fn leave(cluster: &Cluster, occupied: Occupied) -> anyhow::Result<()> {
+    let name = occupied.leave().await;
     let mut maintenance = PgConnection::connect(&cluster.url(MAINTENANCE)).await?;
     // Children that had to be killed may have left connections whose server side does not know yet.
     execute(&mut maintenance, format!("drop database if exists {name} with (force)")).await?;

@@ -8,6 +8,7 @@ mod database;
 mod fleet;
 mod people;
 mod process;
+mod server;
 mod simulator;
 mod spec;
 
@@ -85,7 +86,7 @@ pub(crate) async fn run<T>(
     screen: &Screen,
     body: impl AsyncFnOnce(&Local<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let database = Database::open(&plan.database, plan.home.path()).await?;
+    let database = Database::open(&plan.database, &plan.home).await?;
     let ended = with_database(&plan, &database, shutdown, screen, body).await;
     let closed = database.close().await;
     // What went wrong first is the reason; the rest follows from it.

@@ -50,7 +50,7 @@ pub(super) struct Process {
     role: Role,
     child: Child,
     _leash: Option<ChildStdin>,
-    lines: Option<JoinHandle<()>>,
+    lines: Option<JoinHandle<Option<String>>>,
     /// Where it says which address it listens on; gone as soon as that is known, so that nothing is
     /// left of it when this process is killed.
     announcement: Option<TempDir>,
@@ -112,8 +112,15 @@ impl Process {
             Ok(address)
         };
         let ready = tokio::select! {
-            ready = timeout(READY_LIMIT, ready) => ready,
-            ended = self.child.wait() => bail!("{role} ended before it was ready ({})", ended?),
+            ready = timeout(READY_LIMIT, ready) => Ok(ready),
+            ended = self.child.wait() => Err(ended?),
+        };
+        let ready = match ready {
+            Ok(ready) => ready,
+            Err(status) => match self.last_lines().await {
+                Some(cause) => bail!("{role} ended before it was ready: {cause}"),
+                None => bail!("{role} ended before it was ready ({status})"),
+            },
         };
         ready.unwrap_or_else(|_late| {
             bail!("{role} was not ready after {} s: {}", READY_LIMIT.as_secs(), last_answer.trim())
@@ -158,11 +165,10 @@ impl Process {
         }
     }
 
-    async fn last_lines(&mut self) {
-        if let Some(lines) = self.lines.take() {
-            // Late lines are lost and nothing else.
-            let _late = timeout(LAST_LINES, lines).await;
-        }
+    /// Lets its last lines arrive, and returns the error that it ended with.
+    async fn last_lines(&mut self) -> Option<String> {
+        // Late lines are lost and nothing else.
+        timeout(LAST_LINES, self.lines.take()?).await.ok()?.ok()?
     }
 }
 
@@ -191,12 +197,19 @@ async fn answers(http: &reqwest::Client, url: &str, last: &mut String) {
     }
 }
 
-/// Passes on what a child logs, line by line.
-async fn pass_on(lines: ChildStderr, mark: String, screen: Screen) {
+/// Passes on what a child logs, line by line. Returns the error that it ended with, if it said one.
+async fn pass_on(lines: ChildStderr, mark: String, screen: Screen) -> Option<String> {
     let mut lines = BufReader::new(lines);
     let mut line = Vec::new();
+    let mut error = None;
     while let Ok(1..) = lines.read_until(b'\n', &mut line).await {
-        screen.line(&format!("{mark}{}", String::from_utf8_lossy(&line).trim_end()));
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end();
+        screen.line(&format!("{mark}{text}"));
+        if let Some(said) = text.strip_prefix("error: ") {
+            error = Some(said.to_owned());
+        }
         line.clear();
     }
+    error
 }
