@@ -6,7 +6,7 @@
 
 use sqlx::PgPool;
 use std::{collections::BTreeSet, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 /// There is something to claim; the payload is a provider.
 pub const JOBS: &str = "paceline_jobs";
@@ -15,7 +15,7 @@ pub const LIVE: &str = "paceline_live";
 /// Running jobs shall stop; the payload is ids, separated by commas.
 pub const CANCEL: &str = "paceline_cancel";
 
-/// How long the first message of a batch waits for more.
+/// Between two sends. A message after a quiet moment goes at once.
 const LINGER: Duration = Duration::from_millis(25);
 /// Postgres takes fewer than 8,000 bytes.
 const PAYLOAD_LIMIT: usize = 7_900;
@@ -41,12 +41,13 @@ impl Notifier {
 }
 
 async fn send_batches(db: PgPool, mut receiver: mpsc::UnboundedReceiver<(&'static str, String)>) {
+    let mut next_send = Instant::now();
     while let Some(first) = receiver.recv().await {
         let mut batch = BTreeSet::from([first]);
-        let full = tokio::time::Instant::now() + LINGER;
-        while let Ok(Some(next)) = tokio::time::timeout_at(full, receiver.recv()).await {
+        while let Ok(Some(next)) = tokio::time::timeout_at(next_send, receiver.recv()).await {
             batch.insert(next);
         }
+        next_send = Instant::now() + LINGER;
         let (channels, payloads): (Vec<&str>, Vec<String>) = pack(&batch).into_iter().unzip();
         let sent = sqlx::query!(
             r#"select pg_notify(c, p) as "sent: ()" from unnest($1::text[], $2::text[]) as m(c, p)"#,

@@ -68,7 +68,7 @@ async fn a_quota_is_used_up_and_never_overrun() {
         })
         .await;
         let (_, waiting) = ann.client.wait_parked(id, SOON).await;
-        assert_eq!(waiting.reason, "quota_exceeded");
+        assert_eq!(waiting.reason, "rate_limit");
         assert!(is_next_quarter(waiting.reset_at.unwrap(), asked_at), "{waiting:?}");
         stack.world().forget_strava_usage();
         rows::make_due(&stack.db).await;

@@ -23,10 +23,10 @@ pub struct Origin {
 }
 
 /// A record ready to be stored.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Record<'a> {
     /// What the provider said.
-    pub activity: Activity,
+    pub activity: &'a Activity,
     /// What became of its weather.
     pub weather_status: EnrichmentStatus,
     /// The weather, where there is one.
@@ -34,9 +34,9 @@ pub struct Record<'a> {
     /// What became of its place.
     pub place_status: EnrichmentStatus,
     /// The place, where there is one.
-    pub place: Option<Place>,
+    pub place: Option<&'a Place>,
     /// JSON: where each derived value came from.
-    pub provenance: String,
+    pub provenance: &'a str,
     /// JSON: the record as the provider sent it.
     pub payload: &'a str,
     /// SHA-256 of the payload.
@@ -184,7 +184,7 @@ pub async fn upsert(
         &column!(r => r.weather.condition()) as &[Option<&str>],
         &column!(r => r.weather.visibility_m) as &[Option<f32>],
         &column!(r => r.weather.uv_index) as &[Option<f32>],
-        &column!(r => r.provenance.as_str()) as &[&str],
+        &column!(r => r.provenance) as &[&str],
         &column!(r => r.payload) as &[&str],
         &column!(r => r.content_hash.as_slice()) as &[&[u8]]
     )

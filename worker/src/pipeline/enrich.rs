@@ -19,10 +19,11 @@ pub(super) async fn run(
         return to_store(run, counts).await;
     }
     let batch = usize::from(run.job.options.batch_size.max(1));
-    let mut before = run.ids_before(first_page).await?;
+    let pages = run.pages();
+    let mut before = pages.ids_before(first_page).await?;
     for page in first_page..=run.counts.pages {
-        let body = run.staged(page).await?;
-        let (cut, ids) = pages::cut(run.items(&body)?, &run.job.options, &before);
+        let body = pages.body(page).await?;
+        let (cut, ids) = pages::cut(pages.items(&body)?, &run.job.options, &before);
         before = ids;
         let rest =
             cut.kept.into_iter().filter(|kept| kept.position >= next_item).collect::<Vec<_>>();

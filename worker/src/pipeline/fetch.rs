@@ -23,7 +23,7 @@ pub(super) async fn run(run: &mut Run<'_>, first: i32) -> Result<(), Error> {
         // Store wants the table, and the first one in a process builds it: beside the first page's call.
         tokio::task::spawn_blocking(places::load);
     }
-    let mut before = run.ids_before(first).await?;
+    let mut before = run.pages().ids_before(first).await?;
     let mut warming: Vec<AbortOnDropHandle<()>> = Vec::new();
     for page in first.. {
         run.safe_point()?;
@@ -86,11 +86,11 @@ async fn stage(
     answer: &providers::Page,
     before: &Ids,
 ) -> Result<(weather::Wanted, Ids), Error> {
-    let (cut, ids) = pages::cut(run.items(&answer.body)?, &run.job.options, before);
+    // The next page waits for this one's commit, so packing goes on beside reading.
+    let body = answer.body.clone();
+    let packing = tokio::task::spawn_blocking(move || pages::pack(&body));
+    let (cut, ids) = pages::cut(run.pages().items(&answer.body)?, &run.job.options, before);
     let wanted = weather::wanted(&cut.kept);
-    let packed = pages::pack(&answer.body).map_err(|error| {
-        run.failed(Code::UnknownError, format!("packing a page: {error}"), Map::new())
-    })?;
     let counts = Counts {
         pages: page,
         fetched: run.counts.fetched + answer.items,
@@ -99,6 +99,9 @@ async fn stage(
         ..run.counts
     };
     let mut tx = run.begin().await?;
+    let packed = packing.await.map_err(std::io::Error::from).flatten().map_err(|error| {
+        run.failed(Code::UnknownError, format!("packing a page: {error}"), Map::new())
+    })?;
     staged_pages::put(&mut tx, page, answer.items, &packed).await.map_err(|error| run.db(error))?;
     run.commit(tx, Checkpoint::Fetch { next_page: page + 1 }, counts).await?;
     Ok((wanted, ids))

@@ -4,6 +4,7 @@
 
 mod enrich;
 mod fetch;
+mod join;
 mod pages;
 mod store;
 mod weather;
@@ -27,6 +28,7 @@ use paceline_shared::{
     notify,
     progress::{Checkpoint, Counts, Phase},
 };
+use pages::Pages;
 use serde_json::{Map, Value};
 use std::time::{Duration, Instant};
 
@@ -56,6 +58,10 @@ pub(crate) async fn run(app: &App, job: &Job, held: &Held) -> Result<(), Error> 
             Checkpoint::Done => return Ok(()),
         }
     }
+}
+
+fn failed(phase: Phase, code: Code, message: String, context: Map<String, Value>) -> Error {
+    Error::Failed(Box::new(Failure { code, message, phase, context, at: Utc::now() }))
 }
 
 /// A job under way: what its phases share.
@@ -130,14 +136,13 @@ impl Run<'_> {
         Error::Db { error, phase: self.phase() }
     }
 
+    /// The staged pages, for the phase that goes on.
+    fn pages(&self) -> Pages {
+        Pages::new(self.app.clone(), self.job.clone(), self.phase())
+    }
+
     fn failed(&self, code: Code, message: String, context: Map<String, Value>) -> Error {
-        Error::Failed(Box::new(Failure {
-            code,
-            message,
-            phase: self.phase(),
-            context,
-            at: Utc::now(),
-        }))
+        failed(self.phase(), code, message, context)
     }
 
     /// What a provider's refusal means for the job, and for the connection where it means something there.

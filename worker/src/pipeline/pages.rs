@@ -1,12 +1,18 @@
 //! Staged pages: compressed, read again, and cut down to the items that the sync wants. Every phase sees
 //! the same items, because what is left out depends on the pages alone.
 
-use super::Run;
+use super::failed;
 use crate::{
     attempt::Error,
+    job::{App, Job},
     providers::{Item, strava},
 };
-use paceline_shared::{db::staged_pages, failure::Code, sync_spec::SyncOptions};
+use paceline_shared::{
+    db::{self, staged_pages},
+    failure::Code,
+    progress::Phase,
+    sync_spec::SyncOptions,
+};
 use serde_json::Map;
 use std::collections::HashSet;
 
@@ -68,21 +74,28 @@ fn wanted(item: &Item<'_>, options: &SyncOptions) -> bool {
     types.is_empty() || item.glance.sport_type.as_ref().is_none_or(|sport| types.contains(sport))
 }
 
-impl Run<'_> {
+/// The staged pages of a job, to be read in a phase, from any task.
+#[derive(Clone)]
+pub(super) struct Pages {
+    pub(super) app: App,
+    pub(super) job: Job,
+    phase: Phase,
+}
+
+impl Pages {
+    pub(super) const fn new(app: App, job: Job, phase: Phase) -> Self {
+        Self { app, job, phase }
+    }
+
     /// The unpacked body of a staged page.
-    pub(super) async fn staged(&self, page: i32) -> Result<Vec<u8>, Error> {
-        let packed = staged_pages::body(&self.app.db, self.job.id, page)
-            .await
-            .map_err(|error| self.db(error))?;
+    pub(super) async fn body(&self, page: i32) -> Result<Vec<u8>, Error> {
+        let packed =
+            staged_pages::body(&self.app.db, self.job.id, page).await.map_err(|e| self.db(e))?;
         let gone = || {
-            self.failed(
-                Code::UnknownError,
-                format!("staged page {page} is missing or broken"),
-                Map::new(),
-            )
+            let message = format!("staged page {page} is missing or broken");
+            failed(self.phase, Code::UnknownError, message, Map::new())
         };
-        let packed = packed.ok_or_else(gone)?;
-        zstd::bulk::decompress(&packed, UNPACKED_LIMIT).map_err(|_e| gone())
+        zstd::bulk::decompress(&packed.ok_or_else(gone)?, UNPACKED_LIMIT).map_err(|_e| gone())
     }
 
     /// The ids on the page before `page`, for a phase that begins there.
@@ -90,15 +103,18 @@ impl Run<'_> {
         if page <= 1 {
             return Ok(Ids::new());
         }
-        let body = self.staged(page - 1).await?;
-        let items = self.items(&body)?;
-        Ok(items.into_iter().filter_map(|item| item.glance.record_id).collect())
+        let body = self.body(page - 1).await?;
+        Ok(self.items(&body)?.into_iter().filter_map(|item| item.glance.record_id).collect())
     }
 
     /// The items of a body.
     pub(super) fn items<'a>(&self, body: &'a [u8]) -> Result<Vec<Item<'a>>, Error> {
         strava::items(body)
-            .map_err(|error| self.failed(Code::InvalidData, error.to_string(), Map::new()))
+            .map_err(|error| failed(self.phase, Code::InvalidData, error.to_string(), Map::new()))
+    }
+
+    pub(super) fn db(&self, error: db::Error) -> Error {
+        Error::Db { error, phase: self.phase }
     }
 }
 

@@ -1,17 +1,16 @@
-//! Store: reads every staged item in full, joins weather and place, and upserts a batch a transaction.
+//! Store: upserts what [`super::join`] made of the staged pages, a batch a transaction.
 //! A record that cannot be read or stored fails alone, with its reason.
 
 use super::{
     Run,
     enrich::count,
-    pages::{self, Kept},
-    weather::{self, Known},
+    join::{self, Batch},
+    pages::{Ids, Pages},
 };
-use crate::{attempt::Error, places, providers::strava, weather::reachable};
-use chrono::Utc;
+use crate::{attempt::Error, places};
 use futures::future::BoxFuture;
 use paceline_shared::{
-    activity::{Activity, EnrichmentStatus, Weather},
+    activity::EnrichmentStatus,
     db::{
         self,
         activities::{self, Origin, Record, Upserted},
@@ -19,35 +18,32 @@ use paceline_shared::{
         fenced::Fenced,
         record_failures::{self, NewFailure},
     },
+    failure::Code,
     progress::{Checkpoint, Counts},
 };
-use serde_json::{Map, json};
-use sha2::{Digest, Sha256};
+use serde_json::Map;
 use sqlx::{Connection, PgConnection};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument as _;
 
-pub(super) async fn run(
-    run: &mut Run<'_>,
-    first_page: i32,
-    mut next_item: i32,
-) -> Result<(), Error> {
+pub(super) async fn run(run: &mut Run<'_>, first_page: i32, next_item: i32) -> Result<(), Error> {
     if run.job.options.include_geocoding {
         // Begun in fetch, as a rule, and done by now. Were it to panic, the first look-up would say so.
         let _loaded = tokio::task::spawn_blocking(places::load).await;
     }
-    let size = usize::from(run.job.options.batch_size.max(1));
-    let mut before = run.ids_before(first_page).await?;
-    for page in first_page..=run.counts.pages {
-        let body = run.staged(page).await?;
-        let (cut, ids) = pages::cut(run.items(&body)?, &run.job.options, &before);
-        before = ids;
-        let rest =
-            cut.kept.into_iter().filter(|kept| kept.position >= next_item).collect::<Vec<_>>();
-        for batch in rest.chunks(size) {
+    let pages = run.pages();
+    let before = pages.ids_before(first_page).await?;
+    let last_page = run.counts.pages;
+    let mut coming =
+        (first_page <= last_page).then(|| read(pages.clone(), first_page, next_item, before));
+    for page in first_page..=last_page {
+        let Some(reading) = coming.take() else { break };
+        let (batches, ids) = reading.await.map_err(|_e| panicked(run, page))??;
+        coming = (page < last_page).then(|| read(pages.clone(), page + 1, 0, ids));
+        for batch in batches {
             run.safe_point()?;
-            let to = batch.last().map_or(0, |kept| kept.position + 1);
-            store(run, page, batch, Checkpoint::Store { next_page: page, next_item: to }).await?;
+            store(run, page, batch).await?;
         }
-        next_item = 0;
     }
     let mut tx = run.begin().await?;
     // Only a sync that read all sport types has covered its range.
@@ -60,40 +56,42 @@ pub(super) async fn run(
     run.commit(tx, Checkpoint::Done, run.counts).await
 }
 
-/// A batch, read and joined.
-struct Batch<'a> {
-    records: Vec<(i32, Record<'a>)>,
-    unreadable: Vec<NewFailure>,
+/// Reads a page on a task of its own, so that it goes on while Postgres works on the one before.
+fn read(
+    pages: Pages,
+    page: i32,
+    next_item: i32,
+    before: Ids,
+) -> AbortOnDropHandle<Result<(Vec<Batch>, Ids), Error>> {
+    let reading = join::page(pages, page, next_item, before);
+    AbortOnDropHandle::new(tokio::spawn(reading.in_current_span()))
 }
 
-async fn store(
-    run: &mut Run<'_>,
-    page: i32,
-    kept: &[Kept<'_>],
-    to: Checkpoint,
-) -> Result<(), Error> {
-    let known =
-        Known::load(&run.app.db, &weather::wanted(kept)).await.map_err(|error| run.db(error))?;
-    let batch = join(run, page, kept, &known);
+fn panicked(run: &Run<'_>, page: i32) -> Error {
+    run.failed(Code::UnknownError, format!("reading staged page {page} panicked"), Map::new())
+}
+
+async fn store(run: &mut Run<'_>, page: i32, batch: Batch) -> Result<(), Error> {
     let job = run.job;
     let origin =
         Origin { user: job.user, connection: job.connection, provider: job.provider, job: job.id };
-    let records: Vec<Record<'_>> = batch.records.iter().map(|(_, record)| record.clone()).collect();
+    let records: Vec<(i32, Record<'_>)> =
+        batch.joined.iter().map(|joined| (joined.position, joined.record())).collect();
+    let all: Vec<Record<'_>> = records.iter().map(|(_, record)| *record).collect();
 
     let mut tx = run.begin().await?;
-    let (upserted, refused) = match activities::upsert(tx.connection(), origin, &records).await {
+    let (upserted, refused) = match activities::upsert(tx.connection(), origin, &all).await {
         Ok(upserted) => (upserted, vec![]),
         Err(db::Error::Refused(_)) => {
             // The refusal has ended the transaction; the next one finds out which record it was.
             drop(tx);
             tx = run.begin().await?;
-            apart(&mut tx, origin, page, &batch.records).await.map_err(|error| run.db(error))?
+            apart(&mut tx, origin, page, &records).await.map_err(|error| run.db(error))?
         }
         Err(error) => return Err(run.db(error)),
     };
     let is_refused = |position: &i32| refused.iter().any(|failure| failure.position == *position);
-    let geocoded = batch
-        .records
+    let geocoded = records
         .iter()
         .filter(|(at, r)| r.place_status == EnrichmentStatus::Enriched && !is_refused(at))
         .count();
@@ -111,71 +109,8 @@ async fn store(
     };
     metrics::counter!("paceline_records_stored_total", "provider" => job.provider.as_str())
         .increment(u64::try_from(upserted.saved + upserted.updated).unwrap_or(0));
+    let to = Checkpoint::Store { next_page: page, next_item: batch.next_item };
     run.commit(tx, to, counts).await
-}
-
-/// Reads the items and adds what is known of weather and place.
-fn join<'a>(run: &Run<'_>, page: i32, kept: &[Kept<'a>], known: &Known) -> Batch<'a> {
-    let mut batch = Batch { records: Vec::with_capacity(kept.len()), unreadable: vec![] };
-    for Kept { position, item } in kept {
-        match strava::read(item.raw) {
-            Ok(activity) => batch.records.push((*position, record(run, activity, item.raw, known))),
-            Err(error) => batch.unreadable.push(NewFailure {
-                page,
-                position: *position,
-                record_id: item.glance.record_id.clone(),
-                code: "unreadable",
-                message: error.to_string(),
-                record: item.raw.to_owned(),
-            }),
-        }
-    }
-    batch
-}
-
-fn record<'a>(run: &Run<'_>, activity: Activity, raw: &'a str, known: &Known) -> Record<'a> {
-    let options = &run.job.options;
-    let mut provenance = Map::new();
-    let (weather_status, weather) = match activity.start {
-        _ if options.skip_weather_enrichment => (EnrichmentStatus::Skipped, Weather::default()),
-        None => (EnrichmentStatus::NotLocatable, Weather::default()),
-        Some(start) => match known.at(start, activity.start_at) {
-            Some((weather, day)) => {
-                let cell = day.at.cell.centre();
-                let source = json!({ "source": "open-meteo", "model": day.source.as_str(), "cell": [cell.lat, cell.lon] });
-                provenance.insert("weather".to_owned(), source);
-                (EnrichmentStatus::Enriched, weather)
-            }
-            // Before the archive begins there is nothing to wait for.
-            None if activity.start_at < Utc::now()
-                && !reachable(activity.start_at.date_naive(), Utc::now()) =>
-            {
-                (EnrichmentStatus::Unavailable, Weather::default())
-            }
-            None => (EnrichmentStatus::Pending, Weather::default()),
-        },
-    };
-    let (place_status, place) = match activity.start {
-        _ if !options.include_geocoding => (EnrichmentStatus::Skipped, None),
-        None => (EnrichmentStatus::NotLocatable, None),
-        Some(start) => match places::nearest(start) {
-            Some(place) => {
-                provenance.insert("place".to_owned(), json!({ "source": "geonames" }));
-                (EnrichmentStatus::Enriched, Some(place))
-            }
-            None => (EnrichmentStatus::Unavailable, None),
-        },
-    };
-    Record {
-        activity,
-        weather_status,
-        weather,
-        place_status,
-        place,
-        provenance: serde_json::Value::Object(provenance).to_string(),
-        payload: raw,
-        content_hash: Sha256::digest(raw).into(),
-    }
 }
 
 /// Upserts a batch in which some record is refused: halves it until the refused ones stand alone.
@@ -195,7 +130,7 @@ fn halves<'a>(
     records: &'a [(i32, Record<'_>)],
 ) -> BoxFuture<'a, Result<(Upserted, Vec<NewFailure>), db::Error>> {
     Box::pin(async move {
-        let batch: Vec<Record<'_>> = records.iter().map(|(_, record)| record.clone()).collect();
+        let batch: Vec<Record<'_>> = records.iter().map(|(_, record)| *record).collect();
         let mut savepoint = tx.begin().await?;
         match activities::upsert(&mut savepoint, origin, &batch).await {
             Ok(upserted) => {
