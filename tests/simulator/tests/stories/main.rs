@@ -15,7 +15,6 @@ mod population;
 #[cfg(test)]
 mod quota;
 #[cfg(test)]
-mod speed;
 #[cfg(test)]
 mod tokens;
 #[cfg(test)]
