@@ -17,7 +17,6 @@ use axum::{
     middleware::from_fn,
 };
 use paceline_shared::{db, notify::Notifier};
-use sqlx::PgPool;
 use std::{ops::Deref, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::{
@@ -33,7 +32,7 @@ const COMPRESS_ABOVE: u16 = 1024;
 pub(crate) struct App(Arc<Shared>);
 
 pub(crate) struct Shared {
-    pub(crate) db: PgPool,
+    pub(crate) db: db::Db,
     pub(crate) notifier: Notifier,
     pub(crate) verifier: Verifier,
     pub(crate) subjects: Subjects,
@@ -54,7 +53,7 @@ impl App {
     /// Opens nothing yet: a process starts, and stays up, while Postgres is away.
     pub(crate) fn new(config: &Config, closing: &CancellationToken) -> Result<Self, Error> {
         let verifier = Verifier::new(config.issuers.clone(), config.allow_local_issuer)?;
-        let db = db::pool(&config.database_url, "paceline-api", config.pool_size)?;
+        let db = config.database.connect("paceline-api", config.pool_size)?;
         Ok(Self(Arc::new(Shared {
             notifier: Notifier::start(db.clone()),
             db,

@@ -1,6 +1,7 @@
 //! What the HTTP face is told at its start. Plain data: the binary fills it from its arguments.
 
 use crate::auth::local;
+use paceline_shared::db::Address;
 use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc};
 use url::Url;
 
@@ -13,7 +14,7 @@ pub struct Config {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Postgres.
-    pub database_url: String,
+    pub database: Address,
     /// Connections to Postgres; one more is kept for notifications.
     pub pool_size: u32,
     /// Whose tokens are accepted.
@@ -32,10 +33,10 @@ impl Config {
     /// The defaults: 10 connections, no issuer, no local issuer, role `service_role`, bodies of
     /// 1 MiB, no metrics.
     #[must_use]
-    pub fn new(listen: SocketAddr, database_url: impl Into<String>) -> Self {
+    pub fn new(listen: SocketAddr, database: Address) -> Self {
         Self {
             listen,
-            database_url: database_url.into(),
+            database,
             pool_size: 10,
             issuers: Vec::new(),
             allow_local_issuer: false,
@@ -48,7 +49,6 @@ impl Config {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URL of the database may hold a password.
         f.debug_struct("Config")
             .field("listen", &self.listen)
             .field("pool_size", &self.pool_size)

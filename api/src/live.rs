@@ -2,7 +2,7 @@
 //! look, and a look each second makes up for every hint that never came.
 
 use paceline_shared::{JobId, db, notify};
-use sqlx::{PgPool, postgres::PgListener};
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -67,15 +67,15 @@ impl Live {
     }
 
     /// Listens and looks until the token ends it.
-    pub(crate) async fn run(&self, db: &PgPool, listening: &PgPool) {
+    pub(crate) async fn run(&self, db: &db::Db, listening: &db::Db) {
         tokio::join!(self.listen(listening), self.look(db));
     }
 
-    async fn listen(&self, db: &PgPool) {
+    async fn listen(&self, db: &db::Db) {
         let failing = AtomicBool::new(false);
         while !self.closing.is_cancelled() {
             let lost = async {
-                let mut listener = PgListener::connect_with(db).await?;
+                let mut listener = db.listener().await?;
                 listener.listen(notify::LIVE).await?;
                 failing.store(false, Ordering::Relaxed);
                 // What was said while nobody listened is lost.
@@ -104,7 +104,7 @@ impl Live {
         }
     }
 
-    async fn look(&self, db: &PgPool) {
+    async fn look(&self, db: &db::Db) {
         let mut tick = tokio::time::interval(LOOK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut failing = false;

@@ -7,7 +7,6 @@ use crate::{
 };
 use axum::serve::ListenerExt;
 use paceline_shared::db;
-use sqlx::PgPool;
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -52,7 +51,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     app: App,
-    listening: PgPool,
+    listening: db::Db,
     body_limit: usize,
     closing: CancellationToken,
 }
@@ -63,7 +62,7 @@ impl Server {
         let closing = CancellationToken::new();
         let app = App::new(&config, &closing)?;
         // A listener keeps its connection for good: it must not be one of those that requests need.
-        let listening = db::pool(&config.database_url, "paceline-api listener", 1)?;
+        let listening = config.database.connect_listener("paceline-api listener")?;
         let bind = |error| Error::Bind(config.listen, error);
         let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;

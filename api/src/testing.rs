@@ -67,8 +67,10 @@ impl Answered {
 impl TestApp {
     pub(crate) fn new() -> Self {
         let secret = local::Secret::generate().unwrap();
-        let mut config =
-            Config::new(([127, 0, 0, 1], 0).into(), "postgres://nobody@127.0.0.1:1/none");
+        let mut config = Config::new(
+            ([127, 0, 0, 1], 0).into(),
+            paceline_shared::db::Address::direct("postgres://nobody@127.0.0.1:1/none"),
+        );
         config.issuers = vec![Issuer::Local(secret.clone())];
         config.allow_local_issuer = true;
         config.render_metrics = std::sync::Arc::new(|| "some_metric 1\n".to_owned());

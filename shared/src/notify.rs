@@ -4,7 +4,7 @@
 //! A notifying commit takes a lock of the whole server, so it must not be part of busy transactions.
 //! What is lost here (a crash before the send) costs a poll's delay and nothing else.
 
-use sqlx::PgPool;
+use crate::db::Db;
 use std::{collections::BTreeSet, time::Duration};
 use tokio::{sync::mpsc, time::Instant};
 
@@ -27,7 +27,7 @@ pub struct Notifier(mpsc::UnboundedSender<(&'static str, String)>);
 impl Notifier {
     /// Starts the task. It ends when the last clone is dropped.
     #[must_use]
-    pub fn start(db: PgPool) -> Self {
+    pub fn start(db: Db) -> Self {
         let (sender, receiver) = mpsc::unbounded_channel();
         tokio::spawn(send_batches(db, receiver));
         Self(sender)
@@ -40,7 +40,7 @@ impl Notifier {
     }
 }
 
-async fn send_batches(db: PgPool, mut receiver: mpsc::UnboundedReceiver<(&'static str, String)>) {
+async fn send_batches(db: Db, mut receiver: mpsc::UnboundedReceiver<(&'static str, String)>) {
     let mut next_send = Instant::now();
     while let Some(first) = receiver.recv().await {
         let mut batch = BTreeSet::from([first]);

@@ -2,13 +2,12 @@
 
 use crate::server::Server;
 use paceline_shared::db;
-use sqlx::PgPool;
 use std::{ops::Deref, sync::Arc};
 
 /// A database of its own. Derefs to a pool with the settings that the application's have.
 #[derive(Debug)]
 pub struct TestDb {
-    pool: PgPool,
+    pool: db::Db,
     url: String,
     name: String,
     server: Arc<Server>,
@@ -20,7 +19,7 @@ impl TestDb {
         let server = Server::share().await;
         let name = server.create().await.expect("a database for the test");
         let url = server.url(&name);
-        let pool = db::pool(&url, "paceline-tests", 10).expect("a pool");
+        let pool = db::Db::new(&url, db::Route::Direct, "paceline-tests", 10).expect("a pool");
         Self { pool, url, name, server }
     }
 
@@ -32,8 +31,8 @@ impl TestDb {
 }
 
 impl Deref for TestDb {
-    type Target = PgPool;
-    fn deref(&self) -> &PgPool {
+    type Target = db::Db;
+    fn deref(&self) -> &db::Db {
         &self.pool
     }
 }

@@ -1,7 +1,7 @@
 //! What the tables say, read with statements that share nothing with the application's; and hands that
 //! move time: a lease or a waiting job is made older, so that no test has to wait for it.
 
-use sqlx::PgPool;
+use paceline_shared::db::Db;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -23,7 +23,7 @@ pub struct Run {
 }
 
 /// A sync, live or ended; `None` when there is none.
-pub async fn run(db: &PgPool, sync: Uuid) -> Option<Run> {
+pub async fn run(db: &Db, sync: Uuid) -> Option<Run> {
     sqlx::query_as(
         "select s.state, s.phase, s.attempt, j.worker, s.last_page,
                 coalesce((s.counts ->> 'saved')::int, 0) + coalesce((s.counts ->> 'updated')::int, 0)
@@ -37,12 +37,12 @@ pub async fn run(db: &PgPool, sync: Uuid) -> Option<Run> {
 }
 
 /// Makes the owner of every running sync look silent for longer than any lease.
-pub async fn age_leases(db: &PgPool) {
+pub async fn age_leases(db: &Db) {
     change(db, "update paceline.sync_runs set beat_at = beat_at - interval '1 minute' where worker is not null").await;
 }
 
 /// Makes every waiting sync due.
-pub async fn make_due(db: &PgPool) {
+pub async fn make_due(db: &Db) {
     change(
         db,
         "update paceline.sync_jobs set run_at = clock_timestamp() where waiting_for is not null",
@@ -51,17 +51,17 @@ pub async fn make_due(db: &PgPool) {
 }
 
 /// Runs a statement of the test's own and answers how many rows it changed.
-pub async fn change(db: &PgPool, statement: &'static str) -> u64 {
+pub async fn change(db: &Db, statement: &'static str) -> u64 {
     sqlx::raw_sql(statement).execute(db).await.expect("changing rows").rows_affected()
 }
 
 /// A number from a statement of the test's own.
-pub async fn number(db: &PgPool, statement: &'static str) -> i64 {
+pub async fn number(db: &Db, statement: &'static str) -> i64 {
     sqlx::query_scalar(statement).fetch_one(db).await.expect("reading a number")
 }
 
 /// How long the server has been up. Crashes count only when the last beat is younger than the server.
-pub async fn uptime(db: &PgPool) -> Duration {
+pub async fn uptime(db: &Db) -> Duration {
     let seconds: f64 = sqlx::query_scalar(
         "select extract(epoch from clock_timestamp() - pg_postmaster_start_time())::float8",
     )

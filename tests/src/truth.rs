@@ -3,9 +3,9 @@
 
 use crate::stack::User;
 use chrono::{DateTime, NaiveDateTime, Utc};
+use paceline_shared::db::Db;
 use paceline_simulator::{Simulator, StartRange};
 use serde_json::Value;
-use sqlx::PgPool;
 use std::collections::HashMap;
 
 /// What a comparison expects of the derived values.
@@ -78,7 +78,7 @@ pub struct Stored {
 }
 
 /// All records of a user, oldest first.
-pub async fn stored(db: &PgPool, user: &User) -> Vec<Stored> {
+pub async fn stored(db: &Db, user: &User) -> Vec<Stored> {
     sqlx::query_as(
         "select * from paceline.activities where user_id = $1 order by start_at, provider_record_id",
     )
@@ -92,7 +92,7 @@ pub async fn stored(db: &PgPool, user: &User) -> Vec<Stored> {
 ///
 /// Panics at the first difference.
 pub async fn compare(
-    db: &PgPool,
+    db: &Db,
     world: &Simulator,
     user: &User,
     range: StartRange,

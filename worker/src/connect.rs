@@ -11,7 +11,6 @@ use paceline_shared::{
     sealing::Keyring,
 };
 use secrecy::SecretString;
-use sqlx::PgPool;
 
 /// Why an account is not connected.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +32,7 @@ impl From<sqlx::Error> for Error {
 /// Buys tokens with a code and connects the account. `granted`: the scopes that came back with the code,
 /// separated by commas; where one that a sync needs is missing, the connection is limited.
 pub async fn with_code(
-    db: &PgPool,
+    db: &db::Db,
     keys: &Keyring,
     strava: &Strava,
     user: UserId,

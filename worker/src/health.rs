@@ -2,7 +2,6 @@
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use paceline_shared::db;
-use sqlx::PgPool;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +11,7 @@ pub type Render = Arc<dyn Fn() -> String + Send + Sync>;
 
 #[derive(Clone)]
 struct Health {
-    db: PgPool,
+    db: db::Db,
     render: Render,
     drain: CancellationToken,
 }
@@ -20,7 +19,7 @@ struct Health {
 /// Serves until `end`, in a task of its own. While `drain` is cancelled it is alive and not ready.
 pub fn serve(
     listener: TcpListener,
-    db: PgPool,
+    db: db::Db,
     render: Render,
     drain: CancellationToken,
     end: CancellationToken,

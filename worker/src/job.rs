@@ -5,7 +5,7 @@ use crate::{providers, weather::Weather};
 use chrono::{DateTime, Utc};
 use paceline_shared::{
     ConnectionId, JobId, JobType, Provider, UserId, WorkerId,
-    db::sync_jobs::Claimed,
+    db::{self, sync_jobs::Claimed},
     failure::{Code, Failure},
     notify::Notifier,
     progress::{Checkpoint, Counts, Phase},
@@ -14,16 +14,18 @@ use paceline_shared::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use sqlx::{PgPool, postgres::types::PgRange};
+use sqlx::postgres::types::PgRange;
 use std::sync::Arc;
 
 /// What all jobs of a process use.
 #[derive(Clone, Debug)]
 pub struct App {
     /// For the pipeline.
-    pub db: PgPool,
+    pub db: db::Db,
     /// For claims, beats and acknowledgements: jobs must not starve them.
-    pub control: PgPool,
+    pub control: db::Db,
+    /// Hears what other processes say.
+    pub listening: db::Db,
     /// Tells other processes what changed.
     pub notifier: Notifier,
     /// Opens tokens.

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone)]
 pub struct Config {
     /// Where Postgres is.
-    pub database_url: String,
+    pub database: db::Address,
     /// Limits of the queue.
     pub queue: queue::Config,
     /// Opens tokens.
@@ -82,8 +82,9 @@ impl Worker {
         let Self { config, listener, address } = self;
         let slots = u32::try_from(config.queue.slots).unwrap_or(u32::MAX);
         // A job has one connection at a time, and most of the time none: it waits for the provider.
-        let jobs = db::pool(&config.database_url, "paceline-worker", slots.clamp(2, 16))?;
-        let control = db::pool(&config.database_url, "paceline-worker-control", 5)?;
+        let jobs = config.database.connect("paceline-worker", slots.clamp(2, 16))?;
+        let control = config.database.connect("paceline-worker-control", 5)?;
+        let listening = config.database.connect_listener("paceline-worker-listener")?;
         let strava = providers::http::Http::new("strava", config.http.clone())?;
         let open_meteo = providers::http::Http::new("open_meteo", config.http)?;
         let app = job::App {
@@ -94,13 +95,14 @@ impl Worker {
             keys: config.keys,
             db: jobs.clone(),
             control: control.clone(),
+            listening: listening.clone(),
         };
         let end = CancellationToken::new();
         health::serve(listener, control.clone(), config.render_metrics, drain.clone(), end.clone());
         tracing::info!(worker = %config.queue.worker, slots, %address, "worker started");
         let ended = queue::run(config.queue, app, drain).await;
         end.cancel();
-        for pool in [jobs, control] {
+        for pool in [jobs, control, listening] {
             if tokio::time::timeout(Duration::from_secs(2), pool.close()).await.is_err() {
                 tracing::debug!("a connection did not close in time");
             }

@@ -2,7 +2,8 @@
 
 use crate::{exit::Ending, home::Home, port_file, shutdown::Shutdown};
 use anyhow::{Context as _, ensure};
-use clap::Args;
+use clap::{Args, builder::FalseyValueParser};
+use paceline_shared::db::Address;
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{
     net::SocketAddr,
@@ -15,17 +16,34 @@ pub(crate) struct DatabaseOptions {
     /// Postgres, as `postgres://user:password@host:5432/database`
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database_url: SecretString,
+    /// DATABASE_URL leads through a pooler in transaction mode, as PgBouncer
+    #[arg(long, env = "PACELINE_DATABASE_POOLER", value_parser = FalseyValueParser::new())]
+    database_pooler: bool,
+    /// Postgres past the pooler, for migrations and notifications; without it other processes are
+    /// noticed by polling
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "PACELINE_DATABASE_DIRECT_URL",
+        hide_env_values = true,
+        requires = "database_pooler"
+    )]
+    database_direct_url: Option<SecretString>,
 }
 
 impl DatabaseOptions {
-    /// The address, which may hold a password.
-    pub(crate) fn url(&self) -> anyhow::Result<&str> {
-        let url = self.database_url.expose_secret();
+    /// Where Postgres is.
+    pub(crate) fn address(&self) -> anyhow::Result<Address> {
         ensure!(
-            !url.is_empty(),
+            !self.database_url.expose_secret().is_empty(),
             anyhow::anyhow!("--database-url (DATABASE_URL) is empty").context(Ending::Usage)
         );
-        Ok(url)
+        let url = self.database_url.clone();
+        Ok(if self.database_pooler {
+            Address::pooled(url, self.database_direct_url.clone())
+        } else {
+            Address::direct(url)
+        })
     }
 }
 

@@ -1,12 +1,12 @@
 //! `activities`: canonical records of all providers. A batch is one statement.
 
-use super::Error;
+use super::{Db, Error};
 use crate::{
     ConnectionId, JobId, Provider, UserId,
     activity::{Activity, EnrichmentStatus, Place, Weather},
 };
 use chrono::{DateTime, NaiveDateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Whose records a batch holds, and which sync brought it.
@@ -265,12 +265,7 @@ pub struct Filter {
 }
 
 /// A user's activities, newest start first, tombstones left out.
-pub async fn list(
-    db: &PgPool,
-    user: UserId,
-    filter: &Filter,
-    limit: i64,
-) -> Result<Vec<Row>, Error> {
+pub async fn list(db: &Db, user: UserId, filter: &Filter, limit: i64) -> Result<Vec<Row>, Error> {
     let (cursor_at, cursor_id) = filter.cursor.unzip();
     Ok(sqlx::query_as!(
         Row,
@@ -313,7 +308,7 @@ pub struct Stored {
 }
 
 /// Counts what is stored of a connection: what an operator holds against the provider's own figures.
-pub async fn stored(db: &PgPool, connection: ConnectionId) -> Result<Stored, Error> {
+pub async fn stored(db: &Db, connection: ConnectionId) -> Result<Stored, Error> {
     Ok(sqlx::query_as!(
         Stored,
         r#"select count(*) as "records!",
@@ -328,7 +323,7 @@ pub async fn stored(db: &PgPool, connection: ConnectionId) -> Result<Stored, Err
 
 /// Those of the provider's `record_ids` that are not stored, or only as tombstones.
 pub async fn missing(
-    db: &PgPool,
+    db: &Db,
     connection: ConnectionId,
     record_ids: &[String],
 ) -> Result<Vec<String>, Error> {

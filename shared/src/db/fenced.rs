@@ -5,7 +5,7 @@
 //! reclaiming the job. No call to anyone but Postgres belongs inside.
 
 use super::{
-    Error,
+    Db, Error,
     sync_outcomes::Lease,
     sync_progress::{self, Snapshot},
 };
@@ -13,7 +13,7 @@ use crate::{
     JobId,
     progress::{Checkpoint, Counts},
 };
-use sqlx::{PgConnection, PgPool, Postgres, Transaction, types::Json};
+use sqlx::{PgConnection, Postgres, Transaction, types::Json};
 use std::time::Duration;
 
 /// How long a transaction may sit idle. Part of the bound lease + this + sweep ≤ 20 s.
@@ -56,7 +56,7 @@ pub struct Advance<'a> {
 
 impl Fenced {
     /// Begins, and locks the lease.
-    pub async fn begin(db: &PgPool, lease: Lease) -> Result<Self, FenceError> {
+    pub async fn begin(db: &Db, lease: Lease) -> Result<Self, FenceError> {
         let mut tx = db.begin_with(BEGIN).await.map_err(Error::from)?;
         let held = sqlx::query_scalar!(
             "select true from paceline.sync_runs where job_id = $1 and lease_epoch = $2 and worker = $3 for no key update",

@@ -1,6 +1,6 @@
 //! `idempotency_keys`: answers given under an `Idempotency-Key`, kept for a day.
 
-use super::Error;
+use super::{Db, Error};
 use crate::UserId;
 use sqlx::PgConnection;
 
@@ -82,7 +82,7 @@ pub async fn remember(
 }
 
 /// Forgets expired keys, a batch at a time; answers how many.
-pub async fn forget_expired(db: &sqlx::PgPool) -> Result<u64, Error> {
+pub async fn forget_expired(db: &Db) -> Result<u64, Error> {
     let gone = sqlx::query!(
         "delete from paceline.idempotency_keys where ctid = any(array(
            select ctid from paceline.idempotency_keys where expires_at < clock_timestamp() limit 1000))"

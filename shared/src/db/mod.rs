@@ -7,6 +7,7 @@ pub mod connection_secrets;
 pub mod connections;
 pub mod fenced;
 pub mod idempotency_keys;
+mod pool;
 pub mod record_failures;
 pub mod staged_pages;
 pub mod sync_attempts;
@@ -20,12 +21,10 @@ pub mod users;
 pub mod weather_hours;
 pub mod workers;
 
-use sqlx::{
-    ConnectOptions, PgPool, Postgres, Transaction,
-    migrate::Migrator,
-    postgres::{PgConnectOptions, PgPoolOptions},
-};
-use std::{str::FromStr, sync::LazyLock, time::Duration};
+pub use pool::{Address, Db, Route};
+
+use sqlx::{Postgres, Transaction, migrate::Migrator};
+use std::sync::LazyLock;
 
 /// Where it is noted which migrations were applied. Not in `public`, which Supabase opens to browsers.
 pub const MIGRATIONS_TABLE: &str = "paceline.schema_migrations";
@@ -97,45 +96,23 @@ impl Error {
     }
 }
 
-/// A pool for one process. `name` shows in `pg_stat_activity`.
-///
-/// Opens nothing yet: a process starts, and stays up, while Postgres is away. A connection that
-/// cannot be had within 3 s is [`Error::Unreachable`].
-pub fn pool(url: &str, name: &str, connections: u32) -> Result<PgPool, Error> {
-    let options = PgConnectOptions::from_str(url)?
-        .application_name(name)
-        .log_statements(tracing::log::LevelFilter::Off)
-        .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2))
-        // A peer that vanished is noticed in 5 + 3 × 2 s. The server takes these for its side.
-        .options([
-            ("tcp_keepalives_idle", "5"),
-            ("tcp_keepalives_interval", "2"),
-            ("tcp_keepalives_count", "3"),
-        ]);
-    Ok(PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(3))
-        .idle_timeout(Duration::from_mins(5))
-        .connect_lazy_with(options))
-}
-
 /// A transaction with limits, so that it keeps no row from anybody for long.
 ///
 /// The server ends it when its process freezes in it, or when it waits for others. What writes for a
 /// job as its owner takes [`fenced::Fenced`] instead.
-pub async fn begin(db: &PgPool) -> Result<Transaction<'static, Postgres>, Error> {
+pub async fn begin(db: &Db) -> Result<Transaction<'static, Postgres>, Error> {
     const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '5s'; \
                          set local statement_timeout = '10s'; set local lock_timeout = '10s'";
     Ok(db.begin_with(BEGIN).await?)
 }
 
 /// Brings the schema to this binary's version. Safe when several start at once; forward only.
-pub async fn migrate(db: &PgPool) -> Result<(), sqlx::migrate::MigrateError> {
-    MIGRATOR.run(db).await
+pub async fn migrate(db: &Db) -> Result<(), sqlx::migrate::MigrateError> {
+    MIGRATOR.run(db.pool()).await
 }
 
 /// Whether the schema is at this binary's version or later.
-pub async fn is_migrated(db: &PgPool) -> Result<bool, Error> {
+pub async fn is_migrated(db: &Db) -> Result<bool, Error> {
     let newest = MIGRATOR.iter().map(|m| m.version).max().unwrap_or(0);
     let applied = sqlx::query_scalar::<_, i64>(
         "select coalesce(max(version), 0) from paceline.schema_migrations where success",

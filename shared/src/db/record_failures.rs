@@ -1,9 +1,9 @@
 //! `record_failures`: records that failed alone, each with its reason.
 
-use super::Error;
+use super::{Db, Error};
 use crate::{JobId, UserId};
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// The most of a record's text that is kept, in bytes.
@@ -77,7 +77,7 @@ pub struct RecordFailure {
 
 /// Failures of a user's sync after the place `(page, position)`, in the provider's order.
 pub async fn of_sync(
-    db: &PgPool,
+    db: &Db,
     user: UserId,
     job: JobId,
     after: (i32, i32),

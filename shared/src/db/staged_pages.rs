@@ -1,8 +1,7 @@
 //! `staged_pages`: what was fetched and is not stored yet, a compressed page a row.
 
-use super::{Error, fenced::Fenced};
+use super::{Db, Error, fenced::Fenced};
 use crate::JobId;
-use sqlx::PgPool;
 
 /// Stages a page, in the transaction that moves the checkpoint past it.
 pub async fn put(tx: &mut Fenced, page: i32, items: i32, body: &[u8]) -> Result<(), Error> {
@@ -21,7 +20,7 @@ pub async fn put(tx: &mut Fenced, page: i32, items: i32, body: &[u8]) -> Result<
 }
 
 /// The compressed body of a page; `None` past the last.
-pub async fn body(db: &PgPool, job: JobId, page: i32) -> Result<Option<Vec<u8>>, Error> {
+pub async fn body(db: &Db, job: JobId, page: i32) -> Result<Option<Vec<u8>>, Error> {
     Ok(sqlx::query_scalar!(
         "select body from paceline.staged_pages where job_id = $1 and page = $2",
         job.0,

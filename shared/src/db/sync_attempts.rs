@@ -1,10 +1,9 @@
 //! `sync_attempts`: a report for each failed attempt. Written by [`super::sync_outcomes`] in the
 //! statement that settles the attempt; read here.
 
-use super::Error;
+use super::{Db, Error};
 use crate::JobId;
 use chrono::{DateTime, Utc};
-use sqlx::PgPool;
 
 /// One failed attempt.
 #[derive(Clone, Debug)]
@@ -26,7 +25,7 @@ pub struct Attempt {
 }
 
 /// The failed attempts of a job, oldest first.
-pub async fn of_job(db: &PgPool, job: JobId) -> Result<Vec<Attempt>, Error> {
+pub async fn of_job(db: &Db, job: JobId) -> Result<Vec<Attempt>, Error> {
     Ok(sqlx::query_as!(
         Attempt,
         "select attempt, phase, code, message, context, at, resolved_at

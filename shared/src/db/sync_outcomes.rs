@@ -1,11 +1,11 @@
 //! How a claimed job leaves its worker: it ends, or it goes back into the queue. Both in batches,
 //! each statement fenced by (id, epoch, worker) under the lock of the `sync_runs` row.
 
-use super::Error;
+use super::{Db, Error};
 use crate::{JobId, WorkerId, failure::Failure, job_state::JobState};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -50,7 +50,7 @@ pub enum Outcome {
 }
 
 /// Settles outcomes in one transaction and answers which of the leases were still held.
-pub async fn settle(db: &PgPool, outcomes: &[(Lease, Outcome)]) -> Result<Vec<JobId>, Error> {
+pub async fn settle(db: &Db, outcomes: &[(Lease, Outcome)]) -> Result<Vec<JobId>, Error> {
     let mut tx = super::begin(db).await?;
     let (back, mut ended): (Vec<_>, Vec<_>) =
         outcomes.iter().partition_map(|(lease, outcome)| match outcome {

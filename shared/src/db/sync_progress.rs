@@ -1,7 +1,7 @@
 //! `public.sync_progress`: a sync as its user sees it. The moves of a job write it in their own
 //! statements; this file has what a running job publishes of itself.
 
-use super::Error;
+use super::{Db, Error};
 use crate::{
     JobId, Provider,
     job_state::JobState,
@@ -63,7 +63,7 @@ pub(super) async fn publish(
 }
 
 /// Forgets rows that ended more than a day ago, a batch at a time; answers how many.
-pub async fn forget_old(db: &sqlx::PgPool) -> Result<u64, Error> {
+pub async fn forget_old(db: &Db) -> Result<u64, Error> {
     let gone = sqlx::query!(
         "delete from public.sync_progress where ctid = any(array(
            select ctid from public.sync_progress

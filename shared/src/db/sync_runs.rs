@@ -1,7 +1,7 @@
 //! `sync_runs`: leases. One beat a process renews all of its own; whoever beats no more is reclaimed.
 
 use super::{
-    Error,
+    Db, Error,
     sync_outcomes::{Back, End, Lease, Went, Why, end, put_back},
 };
 use crate::{
@@ -12,7 +12,6 @@ use crate::{
 };
 use chrono::Utc;
 use serde_json::json;
-use sqlx::PgPool;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -34,7 +33,7 @@ pub enum Beat {
 ///
 /// A row that a transaction of ours holds at this moment is passed by; the next beat renews it.
 pub async fn beat(
-    db: &PgPool,
+    db: &Db,
     worker: WorkerId,
     held: &[(JobId, i64)],
 ) -> Result<Vec<(JobId, i64, Beat)>, Error> {
@@ -86,7 +85,7 @@ pub struct Reclaimed {
 ///
 /// A crash is counted only when the checkpoint had not moved since the claim and the last beat is
 /// younger than the server: an outage of Postgres is no fault of a job.
-pub async fn reclaim(db: &PgPool, lease: Duration, limit: i64) -> Result<Reclaimed, Error> {
+pub async fn reclaim(db: &Db, lease: Duration, limit: i64) -> Result<Reclaimed, Error> {
     let mut tx = super::begin(db).await?;
     let dead = sqlx::query!(
         r#"select r.job_id as "job: JobId", r.lease_epoch, r.worker as "worker!: WorkerId", r.phase as "phase: Phase",

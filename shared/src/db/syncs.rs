@@ -1,6 +1,6 @@
 //! The view `syncs`: a sync wherever it is now, live or finished.
 
-use super::Error;
+use super::{Db, Error};
 use crate::{
     JobId, JobType, Provider, UserId,
     failure::Failure,
@@ -8,7 +8,7 @@ use crate::{
     progress::{ClientStatus, Counts, Phase, client_status},
 };
 use chrono::{DateTime, Utc};
-use sqlx::{PgExecutor, PgPool, postgres::types::PgRange, types::Json};
+use sqlx::{PgExecutor, postgres::types::PgRange, types::Json};
 
 /// A sync as the tables have it.
 #[derive(Clone, Debug)]
@@ -92,12 +92,7 @@ pub struct Filter {
 }
 
 /// A user's syncs, newest first.
-pub async fn list(
-    db: &PgPool,
-    user: UserId,
-    filter: Filter,
-    limit: i64,
-) -> Result<Vec<Sync>, Error> {
+pub async fn list(db: &Db, user: UserId, filter: Filter, limit: i64) -> Result<Vec<Sync>, Error> {
     let situations = filter.status.map(situations);
     Ok(sqlx::query_as!(
         Sync,

@@ -1,9 +1,8 @@
 //! `weather_hours`: the weather of a day in a cell of 0.1 degrees, kept for whoever was there.
 
-use super::Error;
+use super::{Db, Error};
 use crate::activity::{Position, Weather};
 use chrono::{DateTime, NaiveDate, Timelike, Utc};
-use sqlx::PgPool;
 
 /// Variables in an hour, in the order in which they lie.
 pub const VARIABLES: usize = 9;
@@ -147,7 +146,7 @@ fn columns(days: impl Iterator<Item = CellDay>) -> (Vec<i16>, Vec<i16>, Vec<Naiv
 }
 
 /// Those of the wanted days that are there.
-pub async fn load(db: &PgPool, wanted: &[CellDay]) -> Result<Vec<Day>, Error> {
+pub async fn load(db: &Db, wanted: &[CellDay]) -> Result<Vec<Day>, Error> {
     let (lats, lons, days) = columns(wanted.iter().copied());
     let rows = sqlx::query!(
         r#"select w.lat_cell, w.lon_cell, w.day, w.source as "source: Source", w.fetched_at, w.hours
@@ -173,7 +172,7 @@ pub async fn load(db: &PgPool, wanted: &[CellDay]) -> Result<Vec<Day>, Error> {
 }
 
 /// Keeps days; a later reading replaces an earlier one.
-pub async fn put(db: &PgPool, days: &[Day]) -> Result<(), Error> {
+pub async fn put(db: &Db, days: &[Day]) -> Result<(), Error> {
     // Sorted, so that two workers with the same days do not lock them crosswise.
     let mut sorted: Vec<&Day> = days.iter().collect();
     sorted.sort_unstable_by_key(|day| day.at);

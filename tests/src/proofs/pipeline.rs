@@ -148,7 +148,7 @@ async fn measure(plan: &Plan, seed: u64) -> Result<Round> {
         users.push(user(&stack, &format!("speed-{n}"), plan.rows / 4, seed + n).await);
     }
     let worker = stack.worker().await;
-    let postmaster = postmaster(&stack.db).await?;
+    let postmaster = postmaster(stack.db.pool()).await?;
     let used = || -> Result<[f64; 4]> {
         let own = usage::cpu_s(std::process::id())?;
         let (worker, api) = (usage::cpu_s(worker.pid())?, usage::cpu_s(stack.api.pid())?);
@@ -159,7 +159,7 @@ async fn measure(plan: &Plan, seed: u64) -> Result<Round> {
     let after = used()?;
     let cpu = std::array::from_fn(|n| after[n] - before[n]);
     drop(worker);
-    let copy = copy_again(&stack.db).await?;
+    let copy = copy_again(stack.db.pool()).await?;
     Ok(Round { pipeline, copy, cpu })
 }
 
@@ -245,7 +245,7 @@ async fn waiting(report: &mut Report, plan: &Plan, seed: u64) -> Result<()> {
     for (name, phase) in
         [("of it in fetch", "fetch"), ("of it in enrich", "enrich"), ("of it in store", "store")]
     {
-        report.figure(name, phase_s(&stack.db, phase).await?, "s", Bound::None);
+        report.figure(name, phase_s(stack.db.pool(), phase).await?, "s", Bound::None);
     }
     report.figure("over the critical path", seconds / least, "", Bound::AtMost(plan.waiting));
     Ok(())

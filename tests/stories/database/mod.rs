@@ -18,6 +18,7 @@ use chrono::{DateTime, Utc};
 use paceline_shared::{
     ConnectionId, JobId, JobType, Provider, UserId, WorkerId,
     db::{
+        Db,
         connection_secrets::Tokens,
         connections::{self, Grant, State},
         fenced::{Advance, Fenced},
@@ -32,7 +33,7 @@ use paceline_shared::{
     sync_spec::{Class, SyncOptions},
 };
 use paceline_tests::database::TestDb;
-use sqlx::{PgPool, postgres::types::PgRange};
+use sqlx::postgres::types::PgRange;
 use std::{ops::Bound, ops::Deref, time::Duration};
 use uuid::Uuid;
 
@@ -43,8 +44,8 @@ struct Bench {
 }
 
 impl Deref for Bench {
-    type Target = PgPool;
-    fn deref(&self) -> &PgPool {
+    type Target = Db;
+    fn deref(&self) -> &Db {
         &self.db
     }
 }

@@ -38,7 +38,7 @@ impl Known {
     }
 
     /// What the table has of it.
-    pub(super) async fn load(db: &sqlx::PgPool, wanted: &Wanted) -> Result<Self, db::Error> {
+    pub(super) async fn load(db: &db::Db, wanted: &Wanted) -> Result<Self, db::Error> {
         let days: Vec<CellDay> = wanted
             .iter()
             .map(|(place, start)| CellDay::of(*place, *start))

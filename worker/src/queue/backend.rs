@@ -6,7 +6,7 @@ use super::{
     held::Stop,
     keeper,
     layer::FinishLayer,
-    listener,
+    listener, tidy,
 };
 use crate::job::Job;
 use apalis_core::{
@@ -61,7 +61,7 @@ impl Backend for PgBackend {
             self.tasks.spawn(keeper::hand_back(shared.clone()));
             self.tasks.spawn(keeper::promote(shared.clone()));
             self.tasks.spawn(keeper::sweep(shared.clone()));
-            self.tasks.spawn(keeper::tidy(shared.clone()));
+            self.tasks.spawn(tidy::run(shared.clone()));
             worker.heartbeat(cx);
         }
         Poll::Ready(Ok(()))

@@ -5,12 +5,11 @@ use super::jitter;
 use paceline_shared::{
     JobId,
     db::{
-        Error,
+        Db, Error,
         sync_outcomes::{Lease, Outcome, settle},
     },
     notify::{self, Notifier},
 };
-use sqlx::PgPool;
 use std::{collections::HashSet, time::Duration};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -35,7 +34,7 @@ impl Finisher {
     /// While the worker drains, a batch that Postgres does not take for a whole `lease` is given up: by
     /// then the leases have run out, and the process shall end.
     pub(super) fn start(
-        db: PgPool,
+        db: Db,
         notifier: Notifier,
         lease: Duration,
         drain: CancellationToken,
@@ -87,7 +86,7 @@ async fn run(settler: Settler, notifier: Notifier, mut asks: mpsc::UnboundedRece
 
 /// Brings outcomes to Postgres, whatever state it is in.
 struct Settler {
-    db: PgPool,
+    db: Db,
     lease: Duration,
     drain: CancellationToken,
 }

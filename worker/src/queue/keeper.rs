@@ -5,7 +5,7 @@ use super::{Shared, held::Stop, jitter};
 use paceline_shared::{
     JobId,
     db::{
-        Error, idempotency_keys, sync_jobs, sync_progress,
+        Error, sync_jobs,
         sync_runs::{self, Beat},
         workers,
     },
@@ -16,7 +16,6 @@ use tokio::time::{Instant, MissedTickBehavior};
 /// After an outage everybody's leases are old: a sweep takes them in bites.
 const SWEEP: i64 = 100;
 const PROMOTE_EVERY: Duration = Duration::from_secs(1);
-const HOUSEKEEPING_EVERY: Duration = Duration::from_mins(10);
 
 /// Beats from the first claim until nothing is in flight, also while the worker drains.
 pub(super) async fn beat(shared: Arc<Shared>) {
@@ -150,29 +149,6 @@ pub(super) async fn sweep(shared: Arc<Shared>) {
                     Err(error) => {
                         tracing::warn!(reason = error.reason(), "reclaim failed, will try again");
                     }
-                }
-            }
-        })
-        .await;
-}
-
-/// Forgets what nobody needs any more.
-pub(super) async fn tidy(shared: Arc<Shared>) {
-    shared
-        .drain
-        .run_until_cancelled(async {
-            loop {
-                tokio::time::sleep(jitter(HOUSEKEEPING_EVERY)).await;
-                let tidied: Result<(), Error> = async {
-                    workers::forget_old(&shared.db).await?;
-                    paceline_shared::db::sync_history::ensure_partitions(&shared.db).await?;
-                    while idempotency_keys::forget_expired(&shared.db).await? > 0 {}
-                    while sync_progress::forget_old(&shared.db).await? > 0 {}
-                    Ok(())
-                }
-                .await;
-                if let Err(error) = tidied {
-                    tracing::warn!(reason = error.reason(), "housekeeping failed, will try again");
                 }
             }
         })

@@ -3,7 +3,6 @@
 
 use super::{Shared, held::Stop, jitter};
 use paceline_shared::notify::{CANCEL, JOBS};
-use sqlx::postgres::PgListener;
 use std::{sync::Arc, time::Duration};
 
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -19,7 +18,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
 }
 
 async fn listen(shared: &Shared) -> Result<(), sqlx::Error> {
-    let mut listener = PgListener::connect_with(&shared.db).await?;
+    let mut listener = shared.listening.listener().await?;
     listener.listen_all([JOBS, CANCEL]).await?;
     shared.wake.notify_one();
     loop {

@@ -17,6 +17,7 @@ mod keeper;
 mod layer;
 mod listener;
 mod registry;
+mod tidy;
 
 pub use held::{Held, Stop};
 
@@ -29,9 +30,11 @@ use apalis::layers::WorkerBuilderExt as _;
 use apalis::prelude::*;
 use backend::PgBackend;
 use finisher::Finisher;
-use paceline_shared::{Provider, WorkerId, db::fenced::IDLE_LIMIT};
+use paceline_shared::{
+    Provider, WorkerId,
+    db::{Db, fenced::IDLE_LIMIT},
+};
 use registry::Registry;
-use sqlx::PgPool;
 use std::{future::Future, sync::Arc, time::Duration};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
@@ -117,7 +120,8 @@ pub enum Error {
 #[derive(Debug)]
 struct Shared {
     config: Config,
-    db: PgPool,
+    db: Db,
+    listening: Db,
     slots: Arc<Semaphore>,
     registry: Arc<Registry>,
     finisher: Finisher,
@@ -146,6 +150,7 @@ pub async fn run(config: Config, app: App, drain: CancellationToken) -> Result<(
         ),
         wake: Notify::new(),
         db: app.control.clone(),
+        listening: app.listening.clone(),
         drain: drain.clone(),
         idle,
         config,

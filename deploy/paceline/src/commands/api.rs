@@ -100,13 +100,12 @@ impl IssuerOptions {
 pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
     let shutdown = Shutdown::on_signals(Again::Exit)?;
     options.child.watch_parent(&shutdown);
-    let url = options.database.url()?;
     let config = Config {
         pool_size: options.pool_size,
         allow_local_issuer: options.issuer.allow_local_issuer,
         issuers: options.issuer.issuers()?,
         render_metrics: metrics::install()?,
-        ..Config::new(options.listen, url)
+        ..Config::new(options.listen, options.database.address()?)
     };
     let server = Server::bind(config).await.map_err(|error| match error {
         Error::Bind(..) | Error::Serve(_) | Error::KeyClient(_) => error.into(),

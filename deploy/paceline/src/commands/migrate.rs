@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 use paceline_shared::db::{self, MIGRATIONS_TABLE, MIGRATOR};
 use sqlx::{
-    Connection as _, PgConnection, PgPool,
+    Connection as _, PgConnection,
     error::DatabaseError,
     migrate::{Migrate as _, MigrateError, Migration},
 };
@@ -28,13 +28,14 @@ pub(crate) struct Options {
 }
 
 pub(crate) async fn run(options: &Options) -> anyhow::Result<Exit> {
-    let db = db::pool(options.database.url()?, "paceline-migrate", 2).map_err(misconfigured)?;
+    let db =
+        options.database.address()?.connect_listener("paceline-migrate").map_err(misconfigured)?;
     let ended = if options.check { check(&db).await } else { apply(&db).await };
     db.close().await;
     ended
 }
 
-async fn check(db: &PgPool) -> anyhow::Result<Exit> {
+async fn check(db: &db::Db) -> anyhow::Result<Exit> {
     let pending = pending(db).await.context(Ending::NotReady)?;
     if pending.is_empty() {
         output::line("up to date")?;
@@ -46,7 +47,7 @@ async fn check(db: &PgPool) -> anyhow::Result<Exit> {
     Ok(Exit::NotReady)
 }
 
-async fn apply(db: &PgPool) -> anyhow::Result<Exit> {
+async fn apply(db: &db::Db) -> anyhow::Result<Exit> {
     let pending = pending(db).await?;
     db::migrate(db).await.context("migrating the database")?;
     for migration in &pending {
@@ -59,9 +60,9 @@ async fn apply(db: &PgPool) -> anyhow::Result<Exit> {
 }
 
 /// Migrations of this version that the database does not have.
-async fn pending(db: &PgPool) -> anyhow::Result<Vec<&'static Migration>> {
+async fn pending(db: &db::Db) -> anyhow::Result<Vec<&'static Migration>> {
     // Not through the pool, which tries for a while and then says only that it did.
-    let connection = PgConnection::connect_with(&db.connect_options()).await;
+    let connection = PgConnection::connect_with(&db.pool().connect_options()).await;
     let mut connection = connection.context("the database cannot be reached")?;
     let applied = match connection.list_applied_migrations(MIGRATIONS_TABLE).await {
         Ok(applied) => applied.into_iter().map(|migration| migration.version).collect(),

@@ -192,7 +192,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
     options.child.watch_parent(&shutdown);
     let keys = options.sealing_keys.expose_secret().parse::<Keyring>();
     let config = Config {
-        database_url: options.database.url()?.to_owned(),
+        database: options.database.address()?,
         queue: options.limits.queue(options.slots),
         keys: check("--sealing-keys (PACELINE_SEALING_KEYS)", keys)?,
         strava: options.strava.config(),

@@ -28,7 +28,6 @@ use paceline_api::auth::local::Secret;
 use paceline_shared::{db, sealing::Keyring};
 use secrecy::SecretString;
 use spec::Spec;
-use sqlx::PgPool;
 use std::{net::SocketAddr, time::Duration};
 use url::Url;
 
@@ -63,7 +62,7 @@ pub(crate) struct Local<'a> {
     /// The processes.
     pub(crate) fleet: &'a Fleet,
     /// A pool of this process's own.
-    pub(crate) db: &'a PgPool,
+    pub(crate) db: &'a db::Db,
     /// Opens and seals accounts.
     pub(crate) keys: Keyring,
     /// Makes tokens for any user.
@@ -102,7 +101,8 @@ async fn with_database<T>(
     screen: &Screen,
     body: impl AsyncFnOnce(&Local<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    let db = db::pool(database.url(), "paceline-local", POOL).map_err(misconfigured)?;
+    let db = db::Db::new(database.url(), db::Route::Direct, "paceline-local", POOL)
+        .map_err(misconfigured)?;
     let ended = async {
         tokio::select! {
             biased;
@@ -122,7 +122,7 @@ async fn with_database<T>(
 async fn with_fleet<T>(
     plan: &Plan,
     database: &Database,
-    db: &PgPool,
+    db: &db::Db,
     shutdown: &Shutdown,
     screen: &Screen,
     body: impl AsyncFnOnce(&Local<'_>) -> anyhow::Result<T>,
@@ -147,7 +147,7 @@ impl<'a> Local<'a> {
     async fn start(
         plan: &Plan,
         database: &Database,
-        db: &'a PgPool,
+        db: &'a db::Db,
         http: reqwest::Client,
         fleet: &'a mut Fleet,
     ) -> anyhow::Result<Self> {
