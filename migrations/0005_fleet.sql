@@ -38,7 +38,7 @@ comment on column paceline.lanes.breaker_until is 'Open: when a probe may be mad
 comment on column paceline.lanes.breaker_probe is 'The worker that may make one call to find out.';
 comment on column paceline.lanes.breaker_trips is 'Openings without a close between: each doubles the pause.';
 
--- Calls and failures of each provider, by ten seconds, from every process.
+-- Calls and failures of each provider, by some seconds, from every process.
 create table paceline.breaker_counts (
   lane text not null,
   bucket timestamptz not null,
@@ -80,6 +80,145 @@ create table paceline.budget_reservations (
   constraint budget_reservations_not_negative check (calls >= 0)
 ) with (fillfactor = 50);
 comment on table paceline.budget_reservations is 'Calls that a worker took and has not accounted for yet. They outlive it: who knows which were made.';
+
+-- Takes calls out of all the windows named, or out of none; what becomes of the wish is in `outcome`:
+-- granted, or spent, border, held (what is left is others' reservations), unknown (no such window).
+-- A function, because each statement in it sees what was committed before the locks were had.
+create function paceline.reserve_calls(
+  p_worker uuid, p_scopes text[], p_windows integer[], p_want integer, p_percent integer, p_margin interval,
+  out outcome text, out calls integer, out as_of timestamptz, out until timestamptz,
+  out starts timestamptz[], out at_scope text, out at_window_s integer)
+language plpgsql as $$
+declare
+  b paceline.budgets;
+  v_start timestamptz;
+  v_end timestamptz;
+  v_used bigint;
+  v_cap bigint;
+  v_free bigint;
+  v_workers bigint;
+begin
+  perform from paceline.budgets k
+    where (k.scope, k.window_s) in (select * from unnest(p_scopes, p_windows))
+    order by k.scope, k.window_s for no key update;
+  as_of := clock_timestamp();
+  select greatest(1, count(*)) into v_workers from paceline.workers w
+    where w.stopped_at is null and not w.draining and w.beat_at > as_of - interval '15 seconds';
+  outcome := 'granted';
+  calls := p_want;
+  until := 'infinity';
+  for i in 1 .. cardinality(p_scopes) loop
+    select * into b from paceline.budgets k where k.scope = p_scopes[i] and k.window_s = p_windows[i];
+    if not found then
+      outcome := 'unknown';
+      return;
+    end if;
+    v_start := greatest(b.window_start, to_timestamp(
+      floor((extract(epoch from as_of) - b.border_s) / b.window_s) * b.window_s + b.border_s));
+    v_end := v_start + make_interval(secs => b.window_s);
+    starts := starts || v_start;
+    if b.window_start < v_start then
+      update paceline.budgets k
+         set window_start = v_start, spent = 0, header_used = 0, refused = 0, updated_at = as_of
+       where k.scope = b.scope and k.window_s = b.window_s;
+      delete from paceline.budget_reservations r
+       where r.scope = b.scope and r.window_s = b.window_s and r.window_start < v_start;
+      b.spent := 0;
+      b.header_used := 0;
+    end if;
+    v_used := greatest(b.spent, b.header_used);
+    v_cap := (b.call_limit::bigint * p_percent + 99) / 100;
+    v_free := v_cap - v_used - (
+      select coalesce(sum(r.calls), 0) from paceline.budget_reservations r
+       where r.scope = b.scope and r.window_s = b.window_s and r.window_start = v_start);
+    if v_used >= v_cap then
+      -- Of several spent windows the one that opens last counts.
+      if outcome <> 'spent' or until < v_end + p_margin then
+        outcome := 'spent';
+        until := v_end + p_margin;
+        at_scope := b.scope;
+        at_window_s := b.window_s;
+      end if;
+    elsif outcome = 'spent' then
+      null;
+    elsif as_of < v_start + p_margin or as_of >= v_end - p_margin then
+      if outcome <> 'border' or until < v_start + p_margin then
+        outcome := 'border';
+        until := case when as_of < v_start + p_margin then v_start else v_end end + p_margin;
+        at_scope := b.scope;
+        at_window_s := b.window_s;
+      end if;
+    elsif outcome = 'border' then
+      null;
+    elsif v_free <= 0 then
+      outcome := 'held';
+      until := v_end + p_margin;
+      at_scope := b.scope;
+      at_window_s := b.window_s;
+    elsif outcome = 'granted' then
+      calls := least(calls, greatest(1, v_free / (2 * v_workers)));
+      until := least(until, v_end - p_margin);
+    end if;
+  end loop;
+  if outcome <> 'granted' then
+    calls := 0;
+    return;
+  end if;
+  insert into paceline.budget_reservations as r (scope, window_s, window_start, worker, calls)
+    select s, w, t, p_worker, calls from unnest(p_scopes, p_windows, starts) as k(s, w, t)
+    on conflict on constraint budget_reservations_pkey
+    do update set calls = r.calls + excluded.calls, updated_at = clock_timestamp();
+end $$;
+comment on function paceline.reserve_calls is 'until: how long granted calls may be made, else when it is worth asking again.';
+
+-- Moves calls from a worker's reservation to spent, takes back what it did not use, and believes what the provider's
+-- headers said of the window that a call was sent in. Every reservation that is named is still its worker's.
+create function paceline.account_calls(
+  p_worker uuid, p_dead_after interval, p_scopes text[], p_windows integer[], p_starts timestamptz[],
+  p_made integer[], p_returned integer[], p_unheard integer[], p_refused integer[],
+  p_used integer[], p_limits integer[], p_sent timestamptz[])
+returns table (scope text, window_s integer, call_limit integer, used integer, reserved bigint, opens_at timestamptz)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+  v_now timestamptz;
+begin
+  perform from paceline.budgets k
+    where (k.scope, k.window_s) in (select * from unnest(p_scopes, p_windows))
+    order by k.scope, k.window_s for no key update;
+  v_now := clock_timestamp();
+  -- A call whose answer told nothing is one more than the last answer told.
+  update paceline.budgets b
+     set spent = b.spent + e.made, refused = b.refused + e.refused, updated_at = v_now,
+         header_used = greatest(case when b.header_used > 0 then b.header_used + e.unheard else 0 end, e.used)
+    from unnest(p_scopes, p_windows, p_starts, p_made, p_unheard, p_refused, p_used)
+      as e(scope, window_s, window_start, made, unheard, refused, used)
+   where b.scope = e.scope and b.window_s = e.window_s and b.window_start = e.window_start
+     and (e.made > 0 or e.refused > 0 or e.used is not null);
+  update paceline.budgets b set call_limit = e.call_limit, header_at = e.sent
+    from (select distinct on (scope, window_s) *
+            from unnest(p_scopes, p_windows, p_limits, p_sent) as e(scope, window_s, call_limit, sent)
+           where call_limit is not null and sent is not null order by scope, window_s, sent desc) e
+   where b.scope = e.scope and b.window_s = e.window_s
+     and (b.header_at is null or b.header_at < e.sent);
+  update paceline.budget_reservations r
+     set calls = greatest(0, r.calls - e.made - e.returned), updated_at = v_now
+    from unnest(p_scopes, p_windows, p_starts, p_made, p_returned) as e(scope, window_s, window_start, made, returned)
+   where r.worker = p_worker and r.scope = e.scope and r.window_s = e.window_s and r.window_start = e.window_start;
+  -- A header of a call that was sent when the last call of a silent worker had long ended has all of his.
+  delete from paceline.budget_reservations r
+   using unnest(p_scopes, p_windows, p_starts, p_used, p_sent) as e(scope, window_s, window_start, used, sent)
+   where r.worker <> p_worker and r.scope = e.scope and r.window_s = e.window_s and r.window_start = e.window_start
+     and e.used is not null and r.updated_at < e.sent - p_dead_after;
+  return query
+    select b.scope, b.window_s, b.call_limit, greatest(b.spent, b.header_used),
+           (select coalesce(sum(r.calls), 0) from paceline.budget_reservations r
+             where r.scope = b.scope and r.window_s = b.window_s and r.window_start = b.window_start),
+           b.window_start + make_interval(secs => b.window_s)
+      from paceline.budgets b
+     where (b.scope, b.window_s) in (select * from unnest(p_scopes, p_windows))
+       and b.window_start + make_interval(secs => b.window_s) > v_now;
+end $$;
 
 -- Jobs.
 alter table paceline.sync_jobs
@@ -128,6 +267,13 @@ alter table paceline.workers
   add column drain_requested_by text;
 comment on column paceline.workers.label is 'For people; several may share one. The id is the identity.';
 comment on column paceline.workers.listening is 'Whether notifications arrive; false: it polls.';
+
+create table paceline.duties (
+  duty text constraint duties_pkey primary key,
+  worker uuid not null,
+  until timestamptz not null
+) with (fillfactor = 50);
+comment on table paceline.duties is 'What one worker at a time does for all of them; it ends by itself when the worker does.';
 
 -- Steering by people.
 create table paceline.admin_audit (
@@ -192,7 +338,21 @@ create table paceline.job_counts_taken (
 insert into paceline.job_counts_taken default values;
 comment on table paceline.job_counts is 'Jobs by state and provider as last counted, by some worker; runnable is queued and not held back by its lane.';
 
--- The view: what lanes say about jobs that nobody claims meanwhile.
+-- What lanes say about jobs that nobody claims meanwhile.
+create function paceline.lane_hold(p_provider text, p_class smallint)
+returns table (reason text, until timestamptz) language sql stable as $$
+  select held.reason, nullif(held.until, 'infinity')
+    from paceline.lanes l cross join lateral (values
+           ('paused', l.paused_until, l.paused_until > clock_timestamp()),
+           ('breaker_open', l.breaker_until, l.breaker <> 'closed'),
+           (l.blocked_reason, l.blocked_until, l.blocked_until > clock_timestamp() and p_class < l.blocked_below))
+         as held(reason, until, holds)
+   where l.lane in (p_provider, '*') and held.holds
+   order by held.until desc limit 1
+$$;
+comment on function paceline.lane_hold is 'Why a queued job of this class is not claimed, and until when: of several reasons the one that lasts longest.';
+
+-- The view, with what holds back a queued job.
 create or replace view paceline.syncs with (security_invoker = true) as
 select j.id, j.user_id, j.provider, j.job_type, j.time_range,
        case when j.worker is not null then 'running' when j.waiting_for is not null then 'waiting' else 'queued' end as state,
@@ -206,17 +366,7 @@ select j.id, j.user_id, j.provider, j.job_type, j.time_range,
   from paceline.sync_jobs j
   left join paceline.sync_runs r on r.job_id = j.id
   left join lateral (
-    select case when l.paused_until > clock_timestamp() then 'paused'
-                when l.breaker <> 'closed' then 'breaker_open'
-                else l.blocked_reason end as reason,
-           nullif(case when l.paused_until > clock_timestamp() then l.paused_until
-                       when l.breaker <> 'closed' then l.breaker_until
-                       else l.blocked_until end, 'infinity') as until
-      from paceline.lanes l
-     where l.lane in (j.provider, '*') and j.worker is null and j.waiting_for is null
-       and (l.paused_until > clock_timestamp() or l.breaker <> 'closed'
-            or (l.blocked_until > clock_timestamp() and j.class < l.blocked_below))
-     order by l.paused_until desc nulls last limit 1) held on true
+    select * from paceline.lane_hold(j.provider, j.class) where j.worker is null and j.waiting_for is null) held on true
  where j.kind = 'sync'
 union all
 select h.id, h.user_id, h.provider, h.job_type, h.time_range,
@@ -226,3 +376,51 @@ select h.id, h.user_id, h.provider, h.job_type, h.time_range,
        h.created_at, h.started_at, h.finished_at, h.finished_at
   from paceline.sync_history h
  where h.kind = 'sync';
+
+-- What is deleted when it is old.
+-- Rows that still have pages: none but these is looked at to find what to delete.
+create index sync_history_with_pages on paceline.sync_history (finished_at)
+  where status = 'failed' and pages_pruned_at is null and last_page > 0;
+
+create function paceline.drop_history_before(cutoff timestamptz) returns integer
+language plpgsql set search_path = paceline, pg_temp set lock_timeout = '100ms' as $$
+declare
+  part text; dropped integer := 0;
+begin
+  for part in
+    select c.relname from pg_inherits i join pg_class c on c.oid = i.inhrelid
+     where i.inhparent = 'paceline.sync_history'::regclass and c.relname ~ '^sync_history_[0-9]{6}$'
+       and (to_date(right(c.relname, 6), 'YYYYMM') + interval '1 month') at time zone 'UTC' <= cutoff
+     order by c.relname
+  loop
+    begin
+      execute format('drop table paceline.%I', part);
+      dropped := dropped + 1;
+    exception
+      -- Whoever finishes a job goes first; the next turn tries again.
+      when lock_not_available then exit;
+      when undefined_table then null;
+    end;
+  end loop;
+  return dropped;
+end $$;
+comment on function paceline.drop_history_before is 'Drops the months that ended before the cutoff. Waits for nobody longer than 100 ms, so that nobody waits for it.';
+
+-- Small tables that change all the time: an update finds room on its page, and vacuum comes early.
+alter table paceline.lanes set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);
+alter table paceline.workers set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 200);
+alter table paceline.breaker_counts set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 200);
+alter table paceline.budgets set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 200);
+alter table paceline.budget_reservations set (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 200);
+alter table paceline.job_counts set (fillfactor = 50);
+alter table paceline.job_counts_taken set (fillfactor = 50);
+-- Pages live for minutes; what is large about them lies in the TOAST table.
+alter table paceline.staged_pages set (
+  autovacuum_vacuum_scale_factor = 0.05, toast.autovacuum_vacuum_scale_factor = 0.05,
+  autovacuum_vacuum_insert_scale_factor = 0.5, toast.autovacuum_vacuum_insert_scale_factor = 0.5);
+alter table paceline.idempotency_keys set (autovacuum_vacuum_scale_factor = 0.05);
+-- Vacuum of the hot path does not rest between pages: dead rows cost every claim.
+alter table paceline.sync_jobs set (autovacuum_vacuum_cost_delay = 0);
+alter table paceline.sync_runs set (autovacuum_vacuum_cost_delay = 0);
+-- Two updates a job, of rows that lie side by side: without room for both on their page they touch every index.
+alter table public.sync_progress set (fillfactor = 40);

@@ -6,7 +6,7 @@ use crate::{
     live::Live,
     observe,
     problem::{Kind, Problem},
-    routes,
+    rate, routes,
     server::Error,
 };
 use axum::{
@@ -14,7 +14,7 @@ use axum::{
     body::Bytes,
     extract::DefaultBodyLimit,
     http::{Extensions, HeaderMap, StatusCode, Version, header},
-    middleware::from_fn,
+    middleware::{from_fn, from_fn_with_state},
 };
 use paceline_shared::{db, notify::Notifier};
 use std::{ops::Deref, sync::Arc};
@@ -38,6 +38,7 @@ pub(crate) struct Shared {
     pub(crate) subjects: Subjects,
     pub(crate) live: Arc<Live>,
     pub(crate) service_role: String,
+    pub(crate) limits: rate::Limits,
     pub(crate) render_metrics: RenderMetrics,
     pub(crate) openapi: Bytes,
 }
@@ -52,8 +53,10 @@ impl Deref for App {
 impl App {
     /// Opens nothing yet: a process starts, and stays up, while Postgres is away.
     pub(crate) fn new(config: &Config, closing: &CancellationToken) -> Result<Self, Error> {
-        let verifier = Verifier::new(config.issuers.clone(), config.allow_local_issuer)?;
+        let verifier = Verifier::new(config.issuers.clone(), config.allow_local_issuer)?
+            .with_role_claim(config.admin_claim.as_str());
         let db = config.database.connect("paceline-api", config.pool_size)?;
+        let render_metrics = observe::with_gauges(config.render_metrics.clone(), vec![db.clone()]);
         Ok(Self(Arc::new(Shared {
             notifier: Notifier::start(db.clone()),
             db,
@@ -61,18 +64,21 @@ impl App {
             subjects: Subjects::default(),
             live: Live::new(closing.child_token()),
             service_role: config.service_role.clone(),
-            render_metrics: config.render_metrics.clone(),
+            limits: rate::Limits::new(config.rate_limit),
+            render_metrics,
             openapi: Bytes::from(crate::openapi()),
         })))
     }
 }
 
-/// The routes, and around them from the outside in: observation, compression, time limit, body limit.
+/// The routes, and around them from the outside in: observation, compression, time limit, body
+/// limit, limit of calls.
 pub(crate) fn router(app: App, body_limit: usize) -> Router {
     let (routes, _document) = routes::all().split_for_parts();
     routes
         .fallback(async || Problem::new(Kind::UnknownRoute))
         .method_not_allowed_fallback(async || Problem::new(Kind::MethodNotAllowed))
+        .layer(from_fn_with_state(app.clone(), rate::limit))
         .layer(DefaultBodyLimit::max(body_limit))
         .layer(from_fn(observe::limit_time))
         .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESS_ABOVE).and(is_json)))

@@ -2,7 +2,7 @@
 
 use crate::auth::local;
 use paceline_shared::db::Address;
-use std::{fmt, net::SocketAddr, str::FromStr, sync::Arc};
+use std::{fmt, net::SocketAddr, num::NonZeroU32, str::FromStr, sync::Arc};
 use url::Url;
 
 /// Renders the process's metrics in Prometheus's text format.
@@ -23,6 +23,10 @@ pub struct Config {
     pub allow_local_issuer: bool,
     /// The value of the claim `role` that may act for every user.
     pub service_role: String,
+    /// The claim that has the role of staff: `viewer`, `operator` or `admin`. Dots lead into objects.
+    pub admin_claim: String,
+    /// Calls a second that a user may make for long; `None`: any number.
+    pub rate_limit: Option<NonZeroU32>,
     /// The largest body that is read, in bytes.
     pub body_limit: usize,
     /// What `/metrics` answers.
@@ -30,8 +34,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults: 10 connections, no issuer, no local issuer, role `service_role`, bodies of
-    /// 1 MiB, no metrics.
+    /// The defaults: 10 connections, no issuer, no local issuer, role `service_role`, claim
+    /// `paceline_role`, 20 calls a second, bodies of 1 MiB, no metrics.
     #[must_use]
     pub fn new(listen: SocketAddr, database: Address) -> Self {
         Self {
@@ -41,6 +45,8 @@ impl Config {
             issuers: Vec::new(),
             allow_local_issuer: false,
             service_role: "service_role".to_owned(),
+            admin_claim: local::ROLE_CLAIM.to_owned(),
+            rate_limit: NonZeroU32::new(20),
             body_limit: 1024 * 1024,
             render_metrics: Arc::new(String::new),
         }
@@ -55,6 +61,8 @@ impl fmt::Debug for Config {
             .field("issuers", &self.issuers)
             .field("allow_local_issuer", &self.allow_local_issuer)
             .field("service_role", &self.service_role)
+            .field("admin_claim", &self.admin_claim)
+            .field("rate_limit", &self.rate_limit)
             .field("body_limit", &self.body_limit)
             .finish_non_exhaustive()
     }

@@ -44,6 +44,17 @@ impl Cursor for JobId {
     }
 }
 
+/// Behind an operation or an act of staff: the one list's cursor finds its place in the other by time.
+impl Cursor for Uuid {
+    const LIST: u8 = b'u';
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.as_bytes());
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        Self::from_slice(bytes).ok()
+    }
+}
+
 /// Behind an activity: its start and id.
 impl Cursor for (DateTime<Utc>, Uuid) {
     const LIST: u8 = b'a';

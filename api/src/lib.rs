@@ -13,6 +13,7 @@ mod live;
 mod observe;
 mod openapi;
 mod problem;
+mod rate;
 mod routes;
 mod server;
 #[cfg(test)]
@@ -20,5 +21,6 @@ mod testing;
 mod view;
 
 pub use config::{Algorithm, Config, Issuer, KeySet, RenderMetrics, UnknownAlgorithm};
+pub use observe::METRICS;
 pub use openapi::openapi;
 pub use server::{Error, Server, run};

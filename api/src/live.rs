@@ -1,25 +1,27 @@
 //! Who waits for a sync to end. One connection listens for all of them; a notification is a hint to
 //! look, and a look each second makes up for every hint that never came.
 
-use paceline_shared::{JobId, db, notify};
+use paceline_shared::{
+    JobId, db,
+    listen::{Heard, listen},
+    notify,
+};
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
-use tokio::{sync::Notify, time::MissedTickBehavior};
+use tokio::{
+    sync::{Notify, watch},
+    time::MissedTickBehavior,
+};
 use tokio_util::sync::CancellationToken;
 
 /// How long an end may stay unseen when no notification arrives.
 const LOOK: Duration = Duration::from_secs(1);
 /// The shortest time between two looks: hints that come together share one.
 const GAP: Duration = Duration::from_millis(25);
-/// Before the next try to listen, when one failed.
-const RELISTEN: Duration = Duration::from_secs(1);
 /// Ids in one statement.
 const CHUNK: usize = 1_000;
 
@@ -68,40 +70,14 @@ impl Live {
 
     /// Listens and looks until the token ends it.
     pub(crate) async fn run(&self, db: &db::Db, listening: &db::Db) {
-        tokio::join!(self.listen(listening), self.look(db));
-    }
-
-    async fn listen(&self, db: &db::Db) {
-        let failing = AtomicBool::new(false);
-        while !self.closing.is_cancelled() {
-            let lost = async {
-                let mut listener = db.listener().await?;
-                listener.listen(notify::LIVE).await?;
-                failing.store(false, Ordering::Relaxed);
-                // What was said while nobody listened is lost.
-                self.hint_all();
-                loop {
-                    match listener.try_recv().await? {
-                        Some(said) => self.hint(said.payload()),
-                        None => self.hint_all(),
-                    }
-                }
-            };
-            tokio::select! {
-                () = self.closing.cancelled() => return,
-                lost = lost => {
-                    let lost: Result<std::convert::Infallible, sqlx::Error> = lost;
-                    let Err(error) = lost;
-                    // Once is enough for the log.
-                    if !failing.swap(true, Ordering::Relaxed) {
-                        let reason = db::Error::from(error).reason();
-                        tracing::warn!(reason, "not listening; polling until it works again");
-                    }
-                }
-            }
-            // A wait that shutting down cuts short.
-            let _elapsed = tokio::time::timeout(RELISTEN, self.closing.cancelled()).await;
-        }
+        let hears = watch::Sender::new(false);
+        let heard = |heard: Heard<'_>| match heard {
+            Heard::Said { payload, .. } => self.hint(payload),
+            // What was said while nobody listened is lost.
+            Heard::Anew => self.hint_all(),
+        };
+        let hear = listen(listening, db, &[notify::LIVE], &hears, heard);
+        tokio::join!(self.closing.run_until_cancelled(hear), self.look(db));
     }
 
     async fn look(&self, db: &db::Db) {

@@ -1,7 +1,10 @@
 //! What surrounds every request: its id, its span, its metrics, its time limit, and the net under a
 //! handler that panics. It knows no route.
 
-use crate::problem::{Kind, Problem};
+use crate::{
+    config::RenderMetrics,
+    problem::{Kind, Problem},
+};
 use axum::{
     extract::{MatchedPath, Request},
     http::{HeaderName, HeaderValue, Method},
@@ -9,8 +12,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures::FutureExt;
+use paceline_shared::{
+    JobId, Provider, UserId,
+    db::Db,
+    measures::{DATABASE, Measure, PROCESS, declare, report_memory, report_pools},
+};
 use std::{
     panic::AssertUnwindSafe,
+    sync::Arc,
     time::{Duration, Instant},
 };
 use tracing::Instrument;
@@ -30,17 +39,39 @@ pub(crate) fn request_id() -> Option<Uuid> {
     REQUEST_ID.try_with(|id| *id).ok()
 }
 
-/// Says what the metrics mean; once a process.
-pub(crate) fn describe_metrics() {
-    metrics::describe_counter!(
+/// Everything that the API measures beside [`DATABASE`] and [`PROCESS`].
+pub const METRICS: &[Measure] = &[
+    Measure::counter(
         "paceline_http_requests_total",
-        "Requests answered, by route template, method and status."
-    );
-    metrics::describe_histogram!(
+        &["route", "method", "status"],
+        "Requests answered, by route template, method and status.",
+    ),
+    Measure::seconds(
         "paceline_http_request_seconds",
-        metrics::Unit::Seconds,
-        "Time from request to answer, by route template, method and status."
-    );
+        &["route", "method", "status"],
+        "Time from request to answer, by route template, method and status.",
+    ),
+    Measure::counter(
+        "paceline_http_requests_limited_total",
+        &[],
+        "Requests refused because their caller makes too many.",
+    ),
+];
+
+/// Says what the metrics mean; once a process.
+pub(crate) fn declare_metrics() {
+    for measures in [DATABASE, PROCESS, METRICS] {
+        declare(measures);
+    }
+}
+
+/// Renders metrics with what is true at that moment: connections and memory.
+pub(crate) fn with_gauges(render: RenderMetrics, pools: Vec<Db>) -> RenderMetrics {
+    Arc::new(move || {
+        report_pools(&pools);
+        report_memory();
+        render()
+    })
 }
 
 /// Outermost: id, span, metrics, panics.
@@ -56,8 +87,14 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
-    let span =
-        tracing::info_span!("request", request.id = %id, http.method = method, http.route = route);
+    // Workers write the request's id, as that of the trace, on every line of what it asked for.
+    let span = tracing::info_span!(
+        "request",
+        request.id = %id,
+        trace.id = %id,
+        http.method = method,
+        http.route = route
+    );
 
     let began = Instant::now();
     let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
@@ -85,6 +122,17 @@ pub(crate) async fn observe(request: Request, next: Next) -> Response {
         response
     };
     REQUEST_ID.scope(id, answer.instrument(span)).await
+}
+
+/// Says who did what to which sync of whom, as an event of its own: the field `action` finds them.
+pub(crate) fn acted(
+    action: &'static str,
+    by: UserId,
+    user: UserId,
+    sync: JobId,
+    provider: Provider,
+) {
+    tracing::info!(action, by = %by, user.id = %user, sync.id = %sync, %provider, "{action} of a sync");
 }
 
 /// Ends a request that takes longer than [`TIME_LIMIT`].

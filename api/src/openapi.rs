@@ -63,6 +63,8 @@ fn require_nullable(schema: &mut Value) {
     tags(
         (name = "syncs", description = "Runs that bring a provider's records to us"),
         (name = "data", description = "What was stored"),
+        (name = "admin", description = "For staff: jobs, bulk operations, workers, providers, failures, audit. `viewer` reads, \
+            `operator` steers single jobs, workers and pauses, `admin` acts on many and sets limits"),
         (name = "operations", description = "For operators and machines; no token needed")),
     components(schemas(problem::Body)),
     modifiers(&Frame))]
@@ -109,8 +111,13 @@ fn description() -> String {
 }
 
 /// What any route that asks for a token may answer.
-const ANYWHERE: [Kind; 4] =
-    [Kind::Unauthenticated, Kind::Unavailable, Kind::TimedOut, Kind::Internal];
+const ANYWHERE: [Kind; 5] = [
+    Kind::Unauthenticated,
+    Kind::TooManyRequests,
+    Kind::Unavailable,
+    Kind::TimedOut,
+    Kind::Internal,
+];
 
 /// A response for each status of these kinds, and of those that may come anywhere.
 pub(crate) fn responses(kinds: &[Kind]) -> BTreeMap<String, RefOr<Response>> {

@@ -66,7 +66,7 @@ impl Server {
         let bind = |error| Error::Bind(config.listen, error);
         let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
-        observe::describe_metrics();
+        observe::declare_metrics();
         Ok(Self { listener, address, app, listening, body_limit: config.body_limit, closing })
     }
 

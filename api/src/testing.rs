@@ -2,7 +2,7 @@
 
 use crate::{
     app::{App, router},
-    auth::local,
+    auth::{Role, local},
     config::{Config, Issuer},
 };
 use axum::{
@@ -73,6 +73,7 @@ impl TestApp {
         );
         config.issuers = vec![Issuer::Local(secret.clone())];
         config.allow_local_issuer = true;
+        config.rate_limit = None;
         config.render_metrics = std::sync::Arc::new(|| "some_metric 1\n".to_owned());
         let app = App::new(&config, &CancellationToken::new()).unwrap();
         app.subjects.remember(SUBJECT.to_owned(), UserId::fresh());
@@ -82,6 +83,13 @@ impl TestApp {
     /// The header of a user, or of a service.
     pub(crate) fn bearer(&self, role: Option<&str>) -> String {
         let token = local::issue(&self.secret, SUBJECT, role, Duration::from_mins(1)).unwrap();
+        format!("Bearer {token}")
+    }
+
+    /// The header of somebody with a role for the administration, or without.
+    pub(crate) fn staff(&self, role: Option<Role>) -> String {
+        let life = Duration::from_mins(1);
+        let token = local::issue_for_staff(&self.secret, SUBJECT, None, role, life).unwrap();
         format!("Bearer {token}")
     }
 

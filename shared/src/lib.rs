@@ -9,12 +9,16 @@ pub mod db;
 pub mod failure;
 pub mod ids;
 pub mod job_state;
+pub mod listen;
+pub mod measures;
 pub mod notify;
 pub mod progress;
 pub mod provider;
 pub mod sealing;
+pub mod slices;
 pub mod sync_spec;
 pub mod telemetry;
+pub mod waiting;
 
 pub use ids::{ConnectionId, JobId, UserId, WorkerId};
 pub use provider::{JobType, Provider};

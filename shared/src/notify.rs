@@ -4,7 +4,7 @@
 //! A notifying commit takes a lock of the whole server, so it must not be part of busy transactions.
 //! What is lost here (a crash before the send) costs a poll's delay and nothing else.
 
-use crate::db::Db;
+use crate::db::{Db, Error};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::{sync::mpsc, time::Instant};
 
@@ -14,6 +14,10 @@ pub const JOBS: &str = "paceline_jobs";
 pub const LIVE: &str = "paceline_live";
 /// Running jobs shall stop; the payload is ids, separated by commas.
 pub const CANCEL: &str = "paceline_cancel";
+/// What holds a lane back, or its limit, changed; the payload is the lane.
+pub const LANES: &str = "paceline_lanes";
+/// There is a bulk operation to do; the payload is its id.
+pub const OPERATIONS: &str = "paceline_operations";
 
 /// Between two sends. A message after a quiet moment goes at once.
 const LINGER: Duration = Duration::from_millis(25);
@@ -49,17 +53,27 @@ async fn send_batches(db: Db, mut receiver: mpsc::UnboundedReceiver<(&'static st
         }
         next_send = Instant::now() + LINGER;
         let (channels, payloads): (Vec<&str>, Vec<String>) = pack(&batch).into_iter().unzip();
-        let sent = sqlx::query!(
-            r#"select pg_notify(c, p) as "sent: ()" from unnest($1::text[], $2::text[]) as m(c, p)"#,
-            &channels as &[&str],
-            &payloads
-        )
-        .fetch_all(&db)
-        .await;
-        if let Err(error) = sent {
-            tracing::warn!(%error, messages = batch.len(), "notifications not sent; listeners find out by polling");
+        if let Err(error) = send(&db, &channels, &payloads).await {
+            let (reason, messages) = (error.reason(), batch.len());
+            tracing::warn!(
+                reason,
+                messages,
+                "notifications not sent; listeners find out by polling"
+            );
         }
     }
+}
+
+/// Sends each payload on its channel, now and in one statement.
+pub(crate) async fn send(db: &Db, channels: &[&str], payloads: &[String]) -> Result<(), Error> {
+    sqlx::query!(
+        r#"select pg_notify(c, p) as "sent: ()" from unnest($1::text[], $2::text[]) as m(c, p)"#,
+        channels as &[&str],
+        payloads
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(())
 }
 
 /// Joins the items of each channel by commas, into payloads that Postgres takes.

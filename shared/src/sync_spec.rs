@@ -11,6 +11,9 @@ pub const MAX_BATCH_SIZE: u16 = 200;
 /// The most retries that a client may ask for.
 pub const MAX_RETRIES: i16 = 20;
 
+/// The shortest and the longest limit of an attempt that a client may ask for, in seconds.
+pub const TIMEOUT_SECONDS: std::ops::RangeInclusive<u32> = 30..=21_600;
+
 /// Options of a sync. What is left out has the default that the field names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -21,6 +24,10 @@ pub struct SyncOptions {
     /// Failed attempts that are retried, 0 to 20; 5 by default.
     #[schema(minimum = 0, maximum = 20, default = 5)]
     pub max_retries: i16,
+    /// How long one attempt may take, 30 to 21,600 s; the worker's own limit when it is absent.
+    #[schema(minimum = 30, maximum = 21_600)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_seconds: Option<u32>,
     /// Leaves the weather out; false by default.
     pub skip_weather_enrichment: bool,
     /// Adds city, state and country; true by default.
@@ -35,9 +42,40 @@ impl Default for SyncOptions {
         Self {
             batch_size: MAX_BATCH_SIZE,
             max_retries: 5,
+            timeout_seconds: None,
             skip_weather_enrichment: false,
             include_geocoding: true,
             activity_types: Vec::new(),
+        }
+    }
+}
+
+/// Which kind of work a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Reads a provider's records and stores them.
+    Sync,
+    /// Does nothing and completes, but takes the way of every job: for measuring and checking a fleet. Users
+    /// never see one, for the view `syncs` does not show it.
+    Noop,
+}
+
+/// The payload of a [`JobKind::Noop`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NoopOptions {
+    /// It keeps its slot for so long; 0 by default.
+    pub hold_ms: u32,
+}
+
+impl JobKind {
+    /// As the tables spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Noop => "noop",
         }
     }
 }

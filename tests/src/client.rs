@@ -120,6 +120,7 @@ pub struct Progress {
 pub struct Waiting {
     pub reason: String,
     pub reset_at: Option<DateTime<Utc>>,
+    pub message: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -182,8 +183,26 @@ impl Client {
     /// Calls `base` with a bearer token.
     #[must_use]
     pub fn new(base: String, token: Option<String>) -> Self {
+        Self::over(Self::connections(), base, token)
+    }
+
+    /// The same over connections that others use as well: to make them takes a while.
+    #[must_use]
+    pub fn over(http: reqwest::Client, base: String, token: Option<String>) -> Self {
+        Self { http, base, token }
+    }
+
+    /// Connections for several.
+    #[must_use]
+    pub fn connections() -> reqwest::Client {
         let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).no_proxy().build();
-        Self { http: http.expect("an HTTP client"), base, token }
+        http.expect("an HTTP client")
+    }
+
+    /// The token that it calls with.
+    #[must_use]
+    pub fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     /// A request that can still be changed.

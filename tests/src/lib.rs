@@ -8,7 +8,9 @@
 pub mod binary;
 pub mod client;
 pub mod database;
+pub mod pgbouncer;
 pub mod process;
+pub mod proxy;
 pub mod rows;
 pub mod server;
 pub mod stack;

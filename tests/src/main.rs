@@ -6,8 +6,9 @@ mod proofs;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use paceline_postgres::{Cluster, Options, test_home};
-use proofs::{crash, pipeline, report::Report};
+use proofs::{faults, pipeline, queue, report::Report};
 use std::{
+    ffi::OsStr,
     io::Write as _,
     path::Path,
     process::{Command, ExitCode},
@@ -41,8 +42,10 @@ enum Proof {
     /// How fast a history goes through fetch, enrich and store, beside a plain COPY of the same rows; what
     /// memory and waiting it costs.
     Pipeline(pipeline::Options),
-    /// Workers killed at random instants: nothing lost, nothing doubled, at most a page repeated a kill.
-    Crash(crash::Options),
+    /// Processes killed, frozen, cut off and replaced: nothing lost, doubled or stuck, no attempt burnt.
+    Faults(faults::Options),
+    /// How fast two workers drain jobs that do nothing, beside a raw loop of SQL, and what the queue costs otherwise.
+    Queue(queue::Options),
 }
 
 fn main() -> ExitCode {
@@ -57,12 +60,13 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<ExitCode> {
     if cli.database_url.is_none() {
-        return on_a_private_server();
+        return on_a_private_server(cli);
     }
     let runtime = tokio::runtime::Runtime::new()?;
     let report: Report = match &cli.proof {
         Proof::Pipeline(options) => runtime.block_on(pipeline::prove(options))?,
-        Proof::Crash(options) => runtime.block_on(crash::prove(options))?,
+        Proof::Faults(options) => runtime.block_on(faults::prove(options))?,
+        Proof::Queue(options) => runtime.block_on(queue::prove(options))?,
     };
     let text = match cli.output {
         Output::Table => report.to_string(),
@@ -74,13 +78,28 @@ fn run(cli: &Cli) -> Result<ExitCode> {
 
 /// Runs this program again with the address of a private server. The tests' own server has fsync off; a
 /// figure from it would flatter.
-fn on_a_private_server() -> Result<ExitCode> {
+fn on_a_private_server(cli: &Cli) -> Result<ExitCode> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
-    let home = test_home(workspace).join("proofs");
-    let cluster =
-        Cluster::start(&Options::new(home)).context("starting a Postgres for the proof")?;
+    let homes = test_home(workspace);
+    let may_stop = matches!(&cli.proof, Proof::Faults(options) if options.stops_postgres());
+    if !may_stop {
+        return again_on(&Options::new(homes.join("proofs")), &[]);
+    }
+    // Nobody else's proof is to lose its server.
+    let home = homes.join(format!("proofs-{}", std::process::id()));
+    let code = again_on(
+        &faults::cluster_options(&home),
+        &["--cluster-home".as_ref(), home.as_os_str()],
+    );
+    std::fs::remove_dir_all(&home).with_context(|| format!("removing {}", home.display()))?;
+    code
+}
+
+fn again_on(options: &Options, arguments: &[&OsStr]) -> Result<ExitCode> {
+    let cluster = Cluster::start(options).context("starting a Postgres for the proof")?;
     let status = Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
+        .args(arguments)
         .env("TEST_DATABASE_URL", cluster.url("postgres"))
         .status();
     cluster.release()?;

@@ -50,6 +50,18 @@ pub async fn make_due(db: &Db) {
     .await;
 }
 
+/// Makes it look as if every quota's window had just begun, and what waits for it is due.
+pub async fn open_windows(db: &Db) {
+    change(
+        db,
+        "update paceline.budgets set spent = 0, header_used = 0, refused = 0;
+         delete from paceline.budget_reservations;
+         update paceline.lanes set blocked_until = null",
+    )
+    .await;
+    make_due(db).await;
+}
+
 /// Runs a statement of the test's own and answers how many rows it changed.
 pub async fn change(db: &Db, statement: &'static str) -> u64 {
     sqlx::raw_sql(statement).execute(db).await.expect("changing rows").rows_affected()

@@ -142,7 +142,13 @@ fn administer(url: &Url, ready: &mpsc::Sender<Result<()>>, requests: &mpsc::Rece
                 let _gone = reply.send(made.map(|()| name));
             }
             Request::Drop(name, reply) => {
-                let dropped = runtime.block_on(remove(&mut admin, &name));
+                let dropped = runtime.block_on(async {
+                    // A proof may have stopped the server meanwhile.
+                    if admin.ping().await.is_err() {
+                        admin = PgConnection::connect(url.as_str()).await?;
+                    }
+                    remove(&mut admin, &name).await
+                });
                 let _gone = reply.send(dropped);
             }
         }

@@ -22,6 +22,8 @@ use uuid::Uuid;
 /// A sync of some hundred activities takes no longer than this, on a machine that has other things to
 /// do as well.
 pub const SOON: Duration = Duration::from_mins(1);
+/// Our application's secret at the provider.
+const CLIENT_SECRET: &str = "a-secret-of-the-application";
 /// How long a user's token is good for.
 const TOKEN_LIFE: Duration = Duration::from_hours(1);
 /// The list of activities, as the request log has it.
@@ -40,6 +42,10 @@ pub struct Stack {
     keys: String,
     directory: TempDir,
     workers: u32,
+    /// The options that say where Postgres is.
+    way: Vec<String>,
+    http: reqwest::Client,
+    strava: Strava,
 }
 
 /// How a worker is started.
@@ -53,6 +59,8 @@ pub struct WorkerSetup {
     pub http_tries: u32,
     /// How long a call may bring no byte.
     pub http_idle_timeout: Duration,
+    /// More options, as on the command line.
+    pub options: Vec<String>,
 }
 
 impl Default for WorkerSetup {
@@ -62,6 +70,7 @@ impl Default for WorkerSetup {
             retry_base: Duration::from_millis(100),
             http_tries: 5,
             http_idle_timeout: Duration::from_secs(10),
+            options: Vec::new(),
         }
     }
 }
@@ -75,6 +84,12 @@ impl Stack {
     /// The same in a world of this kind.
     pub async fn in_world(world: Config) -> Self {
         let db = TestDb::new().await;
+        let way = vec!["--database-url".to_owned(), db.url().to_owned()];
+        Self::over(db, world, way).await
+    }
+
+    /// The same over this database; `way`: the options that tell its processes where that is.
+    pub async fn over(db: TestDb, world: Config, way: Vec<String>) -> Self {
         let sim = Simulator::start(world).await.expect("the simulated world");
         let directory = tempfile::Builder::new().prefix("paceline-story-").tempdir();
         let directory = directory.expect("a directory for logs");
@@ -82,8 +97,14 @@ impl Stack {
         std::fs::write(directory.path().join("issuer.key"), secret.to_base64())
             .expect("a key file");
         let keys = Keyring::generate("test").expect("a key");
-        let api = start_api(&directory, "api", db.url(), &["--allow-local-issuer"]).await;
-        Self { api, sim, db, secret, keys, directory, workers: 0 }
+        let api = start_api(&directory, "api", &way, &["--allow-local-issuer"]).await;
+        let (http, strava) = (Client::connections(), strava(&sim.base_url()));
+        Self { api, sim, db, secret, keys, directory, workers: 0, way, http, strava }
+    }
+
+    /// Tells the processes that are started from now on that Postgres is there.
+    pub fn reroute(&mut self, database_url: &str) {
+        self.way = vec!["--database-url".to_owned(), database_url.to_owned()];
     }
 
     /// The handle on the world outside.
@@ -100,9 +121,13 @@ impl Stack {
     /// The same with other settings.
     pub async fn worker_with(&mut self, setup: WorkerSetup) -> Process {
         self.workers += 1;
+        self.worker_over(&format!("worker-{}", self.workers), &self.way, setup).await
+    }
+
+    /// The same under a name; `way`: the options that tell it where Postgres is.
+    pub async fn worker_over(&self, name: &str, way: &[String], setup: WorkerSetup) -> Process {
         let base = self.sim.base_url();
         let arguments = [
-            ("--database-url", self.db.url().to_owned()),
             ("--listen", "127.0.0.1:0".to_owned()),
             ("--sealing-keys", self.keys.clone()),
             ("--slots", setup.slots.to_string()),
@@ -111,7 +136,7 @@ impl Stack {
             ("--http-first-pause", "20ms".to_owned()),
             ("--http-idle-timeout", format!("{}ms", setup.http_idle_timeout.as_millis())),
             ("--strava-client-id", "1234".to_owned()),
-            ("--strava-client-secret", "a secret".to_owned()),
+            ("--strava-client-secret", CLIENT_SECRET.to_owned()),
             ("--strava-api-url", format!("{base}/strava/api/v3")),
             ("--strava-oauth-url", format!("{base}/strava/oauth")),
             ("--weather-archive-url", format!("{base}/open-meteo/archive")),
@@ -119,19 +144,31 @@ impl Stack {
             ("--weather-per-minute", "0".to_owned()),
         ];
         let named = arguments.into_iter().flat_map(|(name, value)| [name.to_owned(), value]);
-        let arguments: Vec<String> = std::iter::once("worker".to_owned()).chain(named).collect();
-        let name = format!("worker-{}", self.workers);
-        Process::start(self.directory.path(), &name, &arguments).await
+        let arguments: Vec<String> = std::iter::once("worker".to_owned())
+            .chain(way.iter().cloned())
+            .chain(named)
+            .chain(setup.options)
+            .collect();
+        Process::start(self.directory.path(), name, &arguments).await
     }
 
     /// One more API process over the same database, with these options beside the usual ones.
     pub async fn another_api(&self, name: &str, options: &[&str]) -> Process {
-        start_api(&self.directory, name, self.db.url(), options).await
+        start_api(&self.directory, name, &self.way, options).await
     }
 
     /// An API process over any database, with the same keys.
     pub async fn api_over(&self, name: &str, database_url: &str) -> Process {
-        start_api(&self.directory, name, database_url, &["--allow-local-issuer"]).await
+        let way = ["--database-url".to_owned(), database_url.to_owned()];
+        start_api(&self.directory, name, &way, &["--allow-local-issuer"]).await
+    }
+
+    /// What must never be in a log: keys, secrets, and the providers' tokens known by now.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        let key = self.keys.split_once(':').map_or(self.keys.as_str(), |(_id, key)| key);
+        let ours = [key.to_owned(), self.secret.to_base64(), CLIENT_SECRET.to_owned()];
+        ours.into_iter().chain(self.world().secrets()).collect()
     }
 
     /// A token's text.
@@ -149,7 +186,7 @@ impl Stack {
     /// A client with any token, or none.
     #[must_use]
     pub fn client_with(&self, token: Option<String>) -> Client {
-        Client::new(format!("http://{}", self.api.address()), token)
+        Client::over(self.http.clone(), format!("http://{}", self.api.address()), token)
     }
 
     /// A user who has just connected an athlete with so many activities.
@@ -168,17 +205,9 @@ impl Stack {
 
     /// Connects an account as code exchange does.
     pub async fn connect(&self, user: UserId, athlete: u64, scope: &str) -> ConnectionId {
-        let base = self.sim.base_url();
-        let config = StravaConfig {
-            api_base: format!("{base}/strava/api/v3"),
-            oauth_base: format!("{base}/strava/oauth"),
-            ..StravaConfig::new("1234", "a secret".into())
-        };
-        let http = Http::new("strava", HttpOptions::default()).expect("an HTTP client");
-        let strava = Strava::new(config, http);
         let keys: Keyring = self.keys.parse().expect("keys");
         let code = self.world().authorization_code(athlete, scope).expect("a code");
-        connect::with_code(&self.db, &keys, &strava, user, &code.into(), scope)
+        connect::with_code(&self.db, &keys, &self.strava, user, &code.into(), scope)
             .await
             .expect("a connection")
     }
@@ -213,21 +242,27 @@ impl Stack {
     }
 }
 
-async fn start_api(directory: &TempDir, name: &str, url: &str, options: &[&str]) -> Process {
+async fn start_api(directory: &TempDir, name: &str, way: &[String], options: &[&str]) -> Process {
     let home = directory.path().to_str().expect("a path of ours");
-    let fixed = [
-        "api",
-        "--listen",
-        "127.0.0.1:0",
-        "--pool-size",
-        "10",
-        "--database-url",
-        url,
-        "--home",
-        home,
-    ];
-    let arguments: Vec<String> = fixed.iter().chain(options).map(|&part| part.to_owned()).collect();
+    let fixed = ["api", "--listen", "127.0.0.1:0", "--pool-size", "10", "--home", home];
+    let arguments: Vec<String> = fixed
+        .iter()
+        .chain(options)
+        .map(|&part| part.to_owned())
+        .chain(way.iter().cloned())
+        .collect();
     Process::start(directory.path(), name, &arguments).await
+}
+
+/// Strava as code exchange meets it in the simulated world.
+fn strava(base: &str) -> Strava {
+    let config = StravaConfig {
+        api_base: format!("{base}/strava/api/v3"),
+        oauth_base: format!("{base}/strava/oauth"),
+        ..StravaConfig::new("1234", CLIENT_SECRET.into())
+    };
+    let http = Http::new("strava", HttpOptions::default()).expect("an HTTP client");
+    Strava::new(config, http)
 }
 
 /// A user of the app, with the Strava account behind.

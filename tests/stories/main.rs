@@ -3,19 +3,30 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
 mod again;
+mod alone;
+mod breaker;
+mod budgets;
 mod cancel;
 mod crash;
 mod database;
+mod drain;
 mod faults;
 mod first_sync;
 mod fleet;
 mod lists;
+mod logs;
+mod metrics;
 mod operations;
 mod options;
 mod outage;
+mod pooler;
 mod problems;
 mod records;
+mod reports;
+mod retention;
 mod retry;
+mod timeouts;
 mod tokens;
 mod waiting;
+mod wakeup;
 mod weather;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Duration, Utc};
 use paceline_simulator::{Allowance, Config, Fault, FaultRule, StravaQuota};
 use paceline_tests::{
+    client::Client,
     rows,
     stack::{ACTIVITIES, SOON, Stack, WorkerSetup, next_quarter_hour},
     truth::WHOLE,
@@ -15,6 +16,12 @@ fn is_next_quarter(reset: DateTime<Utc>, asked_at: DateTime<Utc>) -> bool {
     [next_quarter_hour(asked_at), next_quarter_hour(Utc::now())]
         .iter()
         .any(|border| (Duration::zero()..=Duration::minutes(1)).contains(&(reset - border)))
+}
+
+/// What a sync waits for, and until when.
+async fn waits_for(client: &Client, id: uuid::Uuid) -> (String, Option<DateTime<Utc>>) {
+    let (_, waiting) = client.wait_parked(id, SOON).await;
+    (waiting.reason, waiting.reset_at)
 }
 
 #[tokio::test]
@@ -40,10 +47,16 @@ async fn a_sync_told_to_wait_holds_no_slot_and_loses_no_attempt() {
     let run = rows::run(&stack.db, id).await.unwrap();
     assert_eq!((run.state.as_str(), run.worker, run.last_page), ("waiting", None, 1));
 
-    bob.sync_all(&json!({})).await;
-    assert_eq!(ann.client.sync(id).await.waiting.unwrap().reason, waiting.reason, "still waiting");
+    // The quota is the application's: nobody else is asked for either, and each of them sees why.
+    let bobs = bob.client.start_sync(&json!({})).await;
+    let (reason, reset) = waits_for(&bob.client, bobs).await;
+    assert_eq!(reason, "rate_limit");
+    assert!(is_next_quarter(reset.unwrap(), asked_at));
+    let run = rows::run(&stack.db, bobs).await.unwrap();
+    assert_eq!((run.state.as_str(), run.worker, run.attempt), ("queued", None, 0));
 
-    rows::make_due(&stack.db).await;
+    rows::open_windows(&stack.db).await;
+    bob.client.wait_done(bobs, SOON).await;
     let done = ann.client.wait_done(id, SOON).await;
     assert_eq!(done.attempt, 1);
     stack.assert_true(&ann, WHOLE).await;
@@ -71,14 +84,13 @@ async fn a_quota_is_used_up_and_never_overrun() {
         assert_eq!(waiting.reason, "rate_limit");
         assert!(is_next_quarter(waiting.reset_at.unwrap(), asked_at), "{waiting:?}");
         stack.world().forget_strava_usage();
-        rows::make_due(&stack.db).await;
+        rows::open_windows(&stack.db).await;
     }
     let done = ann.client.wait_done(id, SOON).await;
     assert_eq!(done.attempt, 1);
     stack.assert_true(&ann, WHOLE).await;
     assert_eq!(stack.repeated_pages(ann.athlete), 0);
-    let refused = stack.page_requests(ann.athlete).iter().filter(|e| e.status == Some(429)).count();
-    assert_eq!(refused, 0, "nothing was asked that could only be refused");
+    assert_eq!(stack.world().strava_calls().over_limit, 0, "nothing was asked that could only be refused");
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ pub enum Error {
     /// The job shall wait; no fault of its own.
     #[error("{message}")]
     Wait {
-        /// `rate_limit` or `quota_exceeded`.
+        /// `rate_limit`, `quota_exceeded` or `breaker_open`.
         reason: &'static str,
         /// Until when.
         until: DateTime<Utc>,
@@ -53,23 +53,14 @@ pub fn outcome(
     held: &Held,
     retry_base: Duration,
 ) -> Outcome {
-    let failed = |code, message: String, phase| Failure {
-        code,
-        message,
-        phase,
-        context: Map::new(),
-        at: Utc::now(),
-    };
     let Err(error) = result else { return Outcome::Completed };
     let failure = match error.downcast::<Error>() {
         Ok(error) => match *error {
-            Error::Stopped if held.stop_asked() == Stop::Cancelled => return Outcome::Cancelled,
+            Error::Stopped => return stopped(held, retry_base),
             Error::Wait { reason, until, message } => {
                 return Outcome::Parked { reason, until, message };
             }
-            Error::Stopped
-            | Error::LeaseLost
-            | Error::Db { error: db::Error::Unreachable(_), .. } => {
+            Error::LeaseLost | Error::Db { error: db::Error::Unreachable(_), .. } => {
                 return Outcome::Released;
             }
             Error::Db { error: error @ db::Error::Busy(_), phase } => {
@@ -80,9 +71,38 @@ pub fn outcome(
         },
         // What is not ours is a panic that the loop caught.
         Err(error) => {
-            failed(Code::UnknownError, format!("the job panicked: {error}"), Phase::Fetch)
+            failed(Code::UnknownError, format!("the job panicked: {error}"), held.phase())
         }
     };
+    judge(failure, held, retry_base)
+}
+
+/// The same for an attempt that was asked to stop and did, or was ended because it did not.
+#[must_use]
+pub fn stopped(held: &Held, retry_base: Duration) -> Outcome {
+    let failure = match held.stop_asked() {
+        Stop::Cancelled => return Outcome::Cancelled,
+        Stop::No | Stop::HandBack | Stop::LeaseLost => return Outcome::Released,
+        Stop::TimedOut => {
+            let limit_s = held.time_limit().as_secs();
+            let message = format!("the attempt was not done after {limit_s} s");
+            let context = Map::from_iter([("limit_s".to_owned(), limit_s.into())]);
+            Failure { context, ..failed(Code::FunctionTimeout, message, held.phase()) }
+        }
+        Stop::OutOfMemory => {
+            let message = "the worker ran out of memory and ended its youngest job".to_owned();
+            failed(Code::MemoryLimit, message, held.phase())
+        }
+    };
+    judge(failure, held, retry_base)
+}
+
+fn failed(code: Code, message: String, phase: Phase) -> Failure {
+    Failure { code, message, phase, context: Map::new(), at: Utc::now() }
+}
+
+/// Whether a failed attempt is followed by another.
+fn judge(failure: Failure, held: &Held, retry_base: Duration) -> Outcome {
     // jsonb holds no NUL.
     let failure = Failure { message: failure.message.replace('\0', "\u{FFFD}"), ..failure };
     match failure.code.class() {
@@ -103,7 +123,6 @@ fn pause(base: Duration, attempt: i16) -> Duration {
 /// Says in log and metrics how an attempt ended.
 pub fn report(outcome: &Outcome, took: Duration) {
     let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-    metrics::histogram!("paceline_attempt_seconds").record(took.as_secs_f64());
     match outcome {
         Outcome::Completed => tracing::info!(duration_ms, "completed"),
         Outcome::Cancelled => tracing::info!(duration_ms, "cancelled"),
@@ -184,10 +203,27 @@ mod tests {
     #[test]
     fn a_stop_is_a_cancel_only_where_one_was_asked_for() {
         let stopped = held(1, 5);
-        stopped.ask_stop(Stop::Shutdown);
+        stopped.ask_stop(Stop::HandBack);
         assert!(matches!(end(Error::Stopped, &stopped), Outcome::Released));
         stopped.ask_stop(Stop::Cancelled);
         assert!(matches!(end(Error::Stopped, &stopped), Outcome::Cancelled));
+    }
+
+    #[test]
+    fn an_attempt_that_took_too_long_or_too_much_fails_where_it_was_and_is_retried() {
+        for (stop, code) in
+            [(Stop::TimedOut, Code::FunctionTimeout), (Stop::OutOfMemory, Code::MemoryLimit)]
+        {
+            let held = held(1, 1).in_phase(Phase::Enrich).within(Duration::from_secs(90));
+            held.ask_stop(stop);
+            let Outcome::Retry { failure, .. } = end(Error::Stopped, &held) else {
+                panic!("{stop:?} is retried");
+            };
+            assert_eq!((failure.code, failure.phase), (code, Phase::Enrich));
+            let last = Held::new(held.lease(), 2, 1);
+            last.ask_stop(stop);
+            assert!(matches!(stopped(&last, BASE), Outcome::Failed(_)));
+        }
     }
 
     #[test]
@@ -199,11 +235,12 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_failed_attempt_and_messages_hold_nothing_that_jsonb_refuses() {
-        let Outcome::Retry { failure, .. } = outcome(Err("boom\0".into()), &held(1, 1), BASE)
-        else {
+        let held = held(1, 1).in_phase(Phase::Enrich);
+        held.moved_to(Phase::Store);
+        let Outcome::Retry { failure, .. } = outcome(Err("boom\0".into()), &held, BASE) else {
             panic!("a panic is retried");
         };
-        assert_eq!(failure.code, Code::UnknownError);
+        assert_eq!((failure.code, failure.phase), (Code::UnknownError, Phase::Store));
         assert!(failure.message.contains("boom") && !failure.message.contains('\0'));
     }
 

@@ -51,5 +51,7 @@ pub async fn with_code(
     };
     let connection = connections::connect(&mut tx, keys, grant).await?;
     tx.commit().await?;
+    tracing::info!(action = "connect", user.id = %user, connection.id = %connection, provider = %Provider::Strava,
+        "an account is connected");
     Ok(connection)
 }

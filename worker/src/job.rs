@@ -1,7 +1,7 @@
 //! A job as its pipeline sees it, and what all jobs of a process share. It knows neither the queue's
 //! statements nor any provider's ways.
 
-use crate::{providers, weather::Weather};
+use crate::{budget::Tier, providers, weather::Weather};
 use chrono::{DateTime, Utc};
 use paceline_shared::{
     ConnectionId, JobId, JobType, Provider, UserId, WorkerId,
@@ -10,12 +10,13 @@ use paceline_shared::{
     notify::Notifier,
     progress::{Checkpoint, Counts, Phase},
     sealing::Keyring,
-    sync_spec::SyncOptions,
+    sync_spec::{JobKind, NoopOptions, SyncOptions},
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sqlx::postgres::types::PgRange;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+use uuid::Uuid;
 
 /// What all jobs of a process use.
 #[derive(Clone, Debug)]
@@ -38,6 +39,15 @@ pub struct App {
     pub worker: WorkerId,
 }
 
+/// What there is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// The pipeline.
+    Sync,
+    /// Nothing, for so long.
+    Noop(Duration),
+}
+
 /// A claimed job that could be read.
 #[derive(Clone, Debug)]
 pub struct Job {
@@ -49,32 +59,57 @@ pub struct Job {
     pub connection: ConnectionId,
     /// From where.
     pub provider: Provider,
+    /// Which kind of work.
+    pub work: Work,
     /// What.
     pub job_type: JobType,
     /// Start times asked for.
     pub range: PgRange<DateTime<Utc>>,
-    /// How.
+    /// How; the usual options where it is no sync.
     pub options: SyncOptions,
     /// Where to go on.
     pub checkpoint: Checkpoint,
     /// What was counted so far.
     pub counts: Counts,
+    /// How urgent its calls are.
+    pub tier: Tier,
+    /// The request that asked for it.
+    pub trace: Option<Uuid>,
 }
 
 impl Job {
     /// Reads what was claimed.
     pub fn read(claimed: &Claimed) -> Result<Self, Failure> {
+        let (work, options) = match part("kind", &Value::from(claimed.kind.as_str()))? {
+            JobKind::Sync => (Work::Sync, part("payload", &claimed.payload)?),
+            JobKind::Noop => {
+                let noop: NoopOptions = part("payload", &claimed.payload)?;
+                let hold = Duration::from_millis(noop.hold_ms.into());
+                (Work::Noop(hold), SyncOptions::default())
+            }
+        };
         Ok(Self {
             id: claimed.id,
             user: claimed.user,
             connection: claimed.connection,
             provider: claimed.provider,
+            work,
             job_type: part("job_type", &Value::from(claimed.job_type.as_str()))?,
             range: claimed.range,
-            options: part("payload", &claimed.payload)?,
+            options,
             checkpoint: part("checkpoint", &claimed.checkpoint)?,
             counts: part("counts", &claimed.counts)?,
+            tier: Tier::of(claimed.class),
+            trace: claimed.trace_id,
         })
+    }
+}
+
+impl Job {
+    /// How long an attempt may take, if its user said so.
+    #[must_use]
+    pub fn time_limit(&self) -> Option<Duration> {
+        self.options.timeout_seconds.map(|seconds| Duration::from_secs(seconds.into()))
     }
 }
 

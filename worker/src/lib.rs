@@ -2,9 +2,12 @@
 //! metrics, and Postgres is its only wire to the rest of Paceline.
 
 pub mod attempt;
+pub mod budget;
 pub mod connect;
 pub mod health;
 pub mod job;
+mod noop;
+pub mod observe;
 mod pipeline;
 pub mod places;
 pub mod providers;
@@ -12,7 +15,9 @@ pub mod queue;
 pub mod tokens;
 pub mod weather;
 
+use budget::Books;
 use paceline_shared::{db, notify::Notifier, sealing::Keyring};
+use providers::strava::Strava;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +33,8 @@ pub struct Config {
     pub keys: Keyring,
     /// Strava's addresses and our application there.
     pub strava: providers::strava::StravaConfig,
+    /// When a provider's breaker opens.
+    pub breaker: db::breakers::Rules,
     /// The weather service's addresses.
     pub weather: weather::WeatherConfig,
     /// Time limits and retries of single calls.
@@ -83,13 +90,25 @@ impl Worker {
         let slots = u32::try_from(config.queue.slots).unwrap_or(u32::MAX);
         // A job has one connection at a time, and most of the time none: it waits for the provider.
         let jobs = config.database.connect("paceline-worker", slots.clamp(2, 16))?;
-        let control = config.database.connect("paceline-worker-control", 5)?;
+        let control = config.database.connect_for_queue("paceline-worker-control", 5)?;
         let listening = config.database.connect_listener("paceline-worker-listener")?;
         let strava = providers::http::Http::new("strava", config.http.clone())?;
+        let call_lasts = config.http.timeout;
         let open_meteo = providers::http::Http::new("open_meteo", config.http)?;
+        let notifier = Notifier::start(control.clone());
+        let (worker, breaker) = (config.queue.worker, config.breaker);
+        let books = Books::open(
+            control.clone(),
+            worker,
+            notifier.clone(),
+            breaker,
+            call_lasts,
+            drain.clone(),
+        );
+        let meter = books.meter(config.strava.terms());
         let app = job::App {
-            notifier: Notifier::start(control.clone()),
-            strava: Arc::new(providers::strava::Strava::new(config.strava, strava)),
+            notifier,
+            strava: Arc::new(Strava::new(config.strava, strava).metered(meter)),
             weather: Arc::new(weather::Weather::new(config.weather, open_meteo)),
             worker: config.queue.worker,
             keys: config.keys,
@@ -98,9 +117,16 @@ impl Worker {
             listening: listening.clone(),
         };
         let end = CancellationToken::new();
-        health::serve(listener, control.clone(), config.render_metrics, drain.clone(), end.clone());
+        // An operator may ask for a drain as well; whoever runs us has not.
+        let drain = drain.child_token();
+        observe::declare_metrics();
+        tokio::spawn(observe::run(control.clone(), end.clone()));
+        let pools = vec![jobs.clone(), control.clone(), listening.clone()];
+        let render = observe::with_gauges(config.render_metrics, pools);
+        health::serve(listener, control.clone(), render, drain.clone(), end.clone());
         tracing::info!(worker = %config.queue.worker, slots, %address, "worker started");
         let ended = queue::run(config.queue, app, drain).await;
+        books.close().await;
         end.cancel();
         for pool in [jobs, control, listening] {
             if tokio::time::timeout(Duration::from_secs(2), pool.close()).await.is_err() {

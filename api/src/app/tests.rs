@@ -43,6 +43,7 @@ async fn every_route_of_a_user_asks_for_a_token() {
         ("GET", format!("/api/v1/syncs/{id}/failures")),
         ("POST", format!("/api/v1/syncs/{id}/retry")),
         ("POST", format!("/api/v1/syncs/{id}/cancel")),
+        ("POST", "/api/v1/backfills".to_owned()),
         ("GET", "/api/v1/activities".to_owned()),
     ] {
         let request = Request::builder().method(method).uri(&path).body(Body::empty()).unwrap();

@@ -1,6 +1,7 @@
 //! The local issuer: tokens that this machine makes for itself, for development and demonstrations.
 //! Whoever has the secret is every user, so nothing in production may trust it.
 
+use super::Role;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode, get_current_timestamp};
 use secrecy::{ExposeSecret, SecretSlice};
@@ -9,6 +10,9 @@ use std::{fmt, str::FromStr, time::Duration};
 
 /// The claim `iss` of local tokens.
 pub const ISSUER: &str = "paceline-local";
+
+/// The claim that has the role for the administration, unless the configuration names another.
+pub const ROLE_CLAIM: &str = "paceline_role";
 
 /// Length of the secret, in bytes.
 pub const SECRET_LEN: usize = 32;
@@ -76,6 +80,8 @@ struct Claims<'a> {
     sub: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'a str>,
+    #[serde(rename = "paceline_role", skip_serializing_if = "Option::is_none")]
+    staff: Option<Role>,
     iat: u64,
     nbf: u64,
     exp: u64,
@@ -88,11 +94,23 @@ pub fn issue(
     role: Option<&str>,
     ttl: Duration,
 ) -> Result<String, Error> {
+    issue_for_staff(secret, subject, role, None, ttl)
+}
+
+/// The same, with a role for the administration in the claim [`ROLE_CLAIM`].
+pub fn issue_for_staff(
+    secret: &Secret,
+    subject: &str,
+    role: Option<&str>,
+    staff: Option<Role>,
+    ttl: Duration,
+) -> Result<String, Error> {
     let now = get_current_timestamp();
     let claims = Claims {
         iss: ISSUER,
         sub: subject,
         role,
+        staff,
         iat: now,
         nbf: now,
         exp: now.saturating_add(ttl.as_secs()),

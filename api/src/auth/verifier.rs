@@ -2,8 +2,9 @@
 //! audience, subject. It knows no HTTP and no user.
 
 use super::{
+    Role,
     keys::{self, KeyCache},
-    local,
+    local, role,
 };
 use crate::{
     config::{Issuer, KeySet},
@@ -11,6 +12,7 @@ use crate::{
 };
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, errors::ErrorKind};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// By how much clocks may differ, in seconds.
 const LEEWAY_S: u64 = 5;
@@ -24,6 +26,8 @@ const TOKEN_LIMIT: usize = 16 * 1024;
 pub(crate) struct Verified {
     pub(crate) subject: String,
     pub(crate) role: Option<String>,
+    /// What he may do as one of the staff.
+    pub(crate) staff: Option<Role>,
 }
 
 /// Why a token does not count. The text is for the caller and gives nothing away.
@@ -93,7 +97,10 @@ impl Profile {
 }
 
 /// The profiles of all issuers.
-pub(crate) struct Verifier(Vec<Profile>);
+pub(crate) struct Verifier {
+    profiles: Vec<Profile>,
+    role_claim: String,
+}
 
 impl Verifier {
     /// Refuses a list that nobody could mean: none at all, one twice, a key set without algorithm,
@@ -117,7 +124,15 @@ impl Verifier {
             }
             profiles.push(profile);
         }
-        if profiles.is_empty() { Err(Error::NoIssuer) } else { Ok(Self(profiles)) }
+        if profiles.is_empty() {
+            return Err(Error::NoIssuer);
+        }
+        Ok(Self { profiles, role_claim: local::ROLE_CLAIM.to_owned() })
+    }
+
+    /// Looks for the role of staff under this claim.
+    pub(crate) fn with_role_claim(self, claim: impl Into<String>) -> Self {
+        Self { role_claim: claim.into(), ..self }
     }
 
     /// Whom the token speaks for.
@@ -132,11 +147,13 @@ impl Verifier {
         }
         let named: Named = jsonwebtoken::dangerous::insecure_decode_claims(token)
             .map_err(|_broken| Refusal::Malformed)?;
-        let profile = self.0.iter().find(|p| p.issuer() == named.iss).ok_or(Refusal::Issuer)?;
+        let profile =
+            self.profiles.iter().find(|p| p.issuer() == named.iss).ok_or(Refusal::Issuer)?;
         match profile {
             Profile::Local(key) => {
-                let claims = checked(token, key, Algorithm::HS256, local::ISSUER, None)?;
-                subject(claims)
+                let (claims, staff) =
+                    self.checked(token, key, Algorithm::HS256, local::ISSUER, None)?;
+                subject(claims, staff)
             }
             Profile::KeySet { set, keys } => {
                 if !set.algorithms.iter().any(|&known| keys::algorithm(known) == header.alg) {
@@ -149,7 +166,8 @@ impl Verifier {
                     return Err(Refusal::Algorithm);
                 }
                 let audience = set.audience.as_deref();
-                let claims = checked(token, &key.decoding, key.algorithm, &set.issuer, audience)?;
+                let (claims, staff) =
+                    self.checked(token, &key.decoding, key.algorithm, &set.issuer, audience)?;
                 if set.require_session
                     && (claims.sid.as_deref().is_none_or(str::is_empty)
                         || claims.sts.as_deref() == Some("pending"))
@@ -162,20 +180,36 @@ impl Verifier {
                 {
                     return Err(Refusal::Party);
                 }
-                subject(claims)
+                subject(claims, staff)
             }
         }
+    }
+
+    /// The claims, once signature, times, issuer and audience are right.
+    fn checked(
+        &self,
+        token: &str,
+        key: &DecodingKey,
+        algorithm: Algorithm,
+        issuer: &str,
+        audience: Option<&str>,
+    ) -> Result<(Claims, Option<Role>), Refusal> {
+        let all = decoded(token, key, algorithm, issuer, audience)?;
+        let staff = role::claimed(&all, &self.role_claim);
+        let claims =
+            Claims::deserialize(Value::Object(all)).map_err(|_broken| Refusal::Malformed)?;
+        if claims.iss == issuer { Ok((claims, staff)) } else { Err(Refusal::Issuer) }
     }
 }
 
 /// Signature, times, issuer, audience.
-fn checked(
+fn decoded(
     token: &str,
     key: &DecodingKey,
     algorithm: Algorithm,
     issuer: &str,
     audience: Option<&str>,
-) -> Result<Claims, Refusal> {
+) -> Result<Map<String, Value>, Refusal> {
     let mut rules = Validation::new(algorithm);
     rules.leeway = LEEWAY_S;
     rules.validate_nbf = true;
@@ -188,8 +222,8 @@ fn checked(
         }
         None => rules.validate_aud = false,
     }
-    let claims = decode::<Claims>(token, key, &rules)
-        .map_err(|error| match error.kind() {
+    let decoded =
+        decode::<Map<String, Value>>(token, key, &rules).map_err(|error| match error.kind() {
             ErrorKind::InvalidSignature => Refusal::Signature,
             ErrorKind::InvalidAlgorithm => Refusal::Algorithm,
             ErrorKind::ExpiredSignature => Refusal::Expired,
@@ -198,14 +232,17 @@ fn checked(
             ErrorKind::InvalidAudience => Refusal::Audience,
             ErrorKind::MissingRequiredClaim(claim) if claim == "aud" => Refusal::Audience,
             _ => Refusal::Malformed,
-        })?
-        .claims;
-    if claims.iss == issuer { Ok(claims) } else { Err(Refusal::Issuer) }
+        })?;
+    Ok(decoded.claims)
 }
 
-fn subject(claims: Claims) -> Result<Verified, Refusal> {
+fn subject(claims: Claims, staff: Option<Role>) -> Result<Verified, Refusal> {
     let Claims { sub, role, .. } = claims;
-    if is_subject(&sub) { Ok(Verified { subject: sub, role }) } else { Err(Refusal::Subject) }
+    if is_subject(&sub) {
+        Ok(Verified { subject: sub, role, staff })
+    } else {
+        Err(Refusal::Subject)
+    }
 }
 
 /// Whether a text can name a user: not empty, not too long, nothing that a table cannot hold.

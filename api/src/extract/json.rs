@@ -4,7 +4,7 @@ use super::fields::field_error;
 use crate::problem::{Kind, Problem};
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request, rejection::BytesRejection},
+    extract::{FromRequest, OptionalFromRequest, Request, rejection::BytesRejection},
     http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
@@ -28,6 +28,18 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         let body =
             Bytes::from_request(request, state).await.map_err(|rejection| unread(&rejection))?;
         read(&body).map(Self)
+    }
+}
+
+/// Without a content type there is no body: what is asked for has its defaults.
+impl<S: Send + Sync, T: DeserializeOwned> OptionalFromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        if !request.headers().contains_key(header::CONTENT_TYPE) {
+            return Ok(None);
+        }
+        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
     }
 }
 
@@ -137,7 +149,8 @@ mod tests {
         if let Some(media_type) = media_type {
             request = request.header(header::CONTENT_TYPE, media_type);
         }
-        Json::from_request(request.body(body).unwrap(), &()).await.map(|Json(ask)| ask)
+        let request = request.body(body).unwrap();
+        <Json<Ask> as FromRequest<()>>::from_request(request, &()).await.map(|Json(ask)| ask)
     }
 
     #[tokio::test]

@@ -6,10 +6,14 @@ mod fields;
 mod json;
 mod params;
 mod query;
+mod span;
 mod unix_seconds;
 
 pub(crate) use bounded::Bounded;
 pub(crate) use json::{Json, Object};
-pub(crate) use params::{IdempotencyKey, ProblemName, SyncId};
+pub(crate) use params::{
+    AnyJob, IdempotencyKey, LaneName, OperationId, ProblemName, ProviderName, SyncId, WorkerName,
+};
 pub(crate) use query::Query;
+pub(crate) use span::Span;
 pub(crate) use unix_seconds::UnixSeconds;

@@ -5,7 +5,8 @@ use axum::{
     extract::{FromRequestParts, RawPathParams},
     http::request::Parts,
 };
-use paceline_shared::JobId;
+use paceline_shared::{JobId, Provider, WorkerId};
+use uuid::Uuid;
 
 /// The syncId in the path. What is no id is answered as an id that nobody has.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +39,52 @@ impl<S: Send + Sync> FromRequestParts<S> for ProblemName {
             .ok_or(Problem::new(Kind::UnknownProblem))
     }
 }
+
+/// A part of the path that names something of staff's; what names nothing is a problem of this kind.
+macro_rules! named {
+    ($(#[$doc:meta])* $name:ident($of:ty), $part:literal, $kind:ident, $read:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        pub(crate) struct $name(pub(crate) $of);
+
+        impl<S: Send + Sync> FromRequestParts<S> for $name {
+            type Rejection = Problem;
+
+            async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+                let read: fn(&str) -> Option<$of> = $read;
+                param(parts, state, $part)
+                    .await
+                    .and_then(|text| read(&text))
+                    .map(Self)
+                    .ok_or(Problem::new(Kind::$kind))
+            }
+        }
+    };
+}
+
+named!(
+    /// A job, whoever's it is.
+    AnyJob(JobId), "id", UnknownJob, |text| text.parse().ok()
+);
+named!(
+    /// A worker process.
+    WorkerName(WorkerId), "id", UnknownWorker, |text| text.parse().ok()
+);
+named!(
+    /// A bulk operation.
+    OperationId(Uuid), "id", UnknownOperation, |text| text.parse().ok()
+);
+named!(
+    /// A provider.
+    ProviderName(Provider), "provider", UnknownProvider, |text| text.parse().ok()
+);
+named!(
+    /// A provider, or `all`, which is `None`.
+    LaneName(Option<Provider>), "provider", UnknownProvider, |text| match text {
+        "all" => Some(None),
+        name => name.parse().ok().map(Some),
+    }
+);
 
 /// One parameter of the path; `None` too when it is no UTF-8.
 async fn param<S: Send + Sync>(parts: &mut Parts, state: &S, name: &str) -> Option<String> {

@@ -45,6 +45,9 @@ catalogue! {
     AnotherUser = "another-user", FORBIDDEN,
         "That is another user",
         "userId names somebody else than the token. Only a service role may act for others.";
+    RoleNeeded = "role-needed", FORBIDDEN,
+        "The token lacks the role that this asks for",
+        "viewer reads, operator steers single jobs, workers and pauses, admin acts on many and sets limits. Use a token that carries the role.";
     UnknownRoute = "unknown-route", NOT_FOUND,
         "There is nothing here",
         "No route has this path. The OpenAPI document lists them all.";
@@ -54,6 +57,18 @@ catalogue! {
     UnknownSync = "unknown-sync", NOT_FOUND,
         "There is no such sync",
         "The user has no sync with this id. An id that belongs to somebody else, never existed, or is no id at all gives the same answer.";
+    UnknownJob = "unknown-job", NOT_FOUND,
+        "There is no such job",
+        "No job, live or finished, has this id.";
+    UnknownWorker = "unknown-worker", NOT_FOUND,
+        "There is no such worker",
+        "No worker of the last 24 hours has this id.";
+    UnknownOperation = "unknown-operation", NOT_FOUND,
+        "There is no such operation",
+        "No bulk operation has this id.";
+    UnknownProvider = "unknown-provider", NOT_FOUND,
+        "There is no such provider",
+        "The path names a provider, or all where that makes sense.";
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED,
         "The path has no such method",
         "The header Allow lists the methods that it has.";
@@ -93,6 +108,18 @@ catalogue! {
     NothingToRetry = "nothing-to-retry", CONFLICT,
         "The sync completed",
         "There is nothing to retry. Start a new sync.";
+    CountDiffers = "count-differs", CONFLICT,
+        "Other jobs match than were expected",
+        "The filter matches another number of jobs than expect says. Look at a new preview.";
+    OperationOver = "operation-over", CONFLICT,
+        "The operation is over",
+        "There is nothing left to stop.";
+    TooManyRequests = "too-many-requests", TOO_MANY_REQUESTS,
+        "Too many requests",
+        "This user calls faster than he may. Try again after Retry-After; RateLimit says how many are left.";
+    TooBroad = "too-broad", SERVICE_UNAVAILABLE,
+        "The search took too long",
+        "So many jobs cannot be searched in a few seconds. Narrow the filter: a state, a user, an age.";
     Unavailable = "unavailable", SERVICE_UNAVAILABLE,
         "The service cannot answer now",
         "The database or the issuer's keys are out of reach. Try again after Retry-After; use an Idempotency-Key where something is started.";

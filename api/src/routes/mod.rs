@@ -1,6 +1,8 @@
 //! Every route, on one screen. Registered here they are in the OpenAPI document too.
 
 mod activities;
+mod admin;
+mod backfills;
 mod operations;
 mod problems;
 mod syncs;
@@ -17,8 +19,11 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .routes(routes!(syncs::failures))
         .routes(routes!(syncs::retry))
         .routes(routes!(syncs::cancel))
+        .routes(routes!(backfills::create))
         // data
         .routes(routes!(activities::list))
+        // staff
+        .merge(admin::all())
         // operations
         .routes(routes!(operations::home))
         .routes(routes!(operations::healthz))

@@ -1,6 +1,6 @@
 //! `/api/v1/syncs`: start, list, watch, retry, cancel.
 
-mod request;
+pub(super) mod request;
 
 use crate::{
     app::App,
@@ -8,6 +8,7 @@ use crate::{
     cursor::{Cursor, page},
     extract::{Bounded, IdempotencyKey, Json, Query, SyncId},
     idempotency::{self, Answer},
+    observe::{acted, request_id},
     openapi::problems,
     problem::{Kind, Problem},
     view::{failure::RecordFailureView, sync::SyncView},
@@ -23,7 +24,7 @@ use paceline_shared::{
         self,
         connections::{self, Connection, State as ConnectionState},
         record_failures,
-        sync_jobs::{self, Cancel, Enqueued, NewSync, Retry},
+        sync_jobs::{self, CancelOutcome, Enqueued, NewSync, RetryOptions, RetryOutcome, WhenLive},
         syncs::{self, Filter, Sync},
     },
     job_state::JobState,
@@ -75,14 +76,26 @@ pub(super) async fn create(
     }
     let connection = usable_connection(&mut tx, user, provider).await?.id;
     let class = Class::Interactive;
-    let sync = NewSync { user, connection, provider, job_type, class, range, options };
-    let id = match sync_jobs::enqueue(&mut tx, &sync).await? {
+    let (trace, requested_by) = (request_id(), me.on_behalf_of(user));
+    let sync = NewSync {
+        user,
+        connection,
+        provider,
+        job_type,
+        class,
+        range,
+        options,
+        trace,
+        requested_by,
+    };
+    let id = match sync_jobs::enqueue(&mut tx, &sync, WhenLive::Refuse).await? {
         Enqueued::New(id) => id,
-        Enqueued::Live(id) => return Err(already_running(provider, id)),
+        Enqueued::Live(id) | Enqueued::Merged(id) => return Err(already_running(provider, id)),
     };
     let queued = found(&mut *tx, user, id).await?;
     let answer = once.accepted(&mut tx, &SyncView::from(&queued)).await?;
     tx.commit().await.map_err(db::Error::from)?;
+    acted("submit", me.user, user, id, provider);
     wake(&app, provider, id);
     Ok(answer)
 }
@@ -249,18 +262,24 @@ pub(super) async fn retry(
         return Ok(answer);
     }
     let sync = found(&mut *tx, user, id).await?;
-    if matches!(sync.state, JobState::Failed | JobState::Cancelled) {
-        usable_connection(&mut tx, user, sync.provider).await?;
-    }
-    let provider = match sync_jobs::retry(&mut tx, user, id).await? {
-        Retry::Queued(provider) => provider,
-        Retry::Live(live) => return Err(already_running(sync.provider, live)),
-        Retry::Completed => return Err(Problem::new(Kind::NothingToRetry).sync(id)),
-        Retry::NotFound => return Err(Problem::new(Kind::UnknownSync)),
+    let requested_by = me.on_behalf_of(user);
+    let options = RetryOptions {
+        trace: request_id(),
+        requested_by: requested_by.as_deref(),
+        ..RetryOptions::default()
+    };
+    let provider = match sync_jobs::retry(&mut tx, user, id, options).await? {
+        RetryOutcome::Queued(provider) => provider,
+        RetryOutcome::Live(live) => return Err(already_running(sync.provider, live)),
+        RetryOutcome::NotEnded => return Err(already_running(sync.provider, id)),
+        RetryOutcome::Completed => return Err(Problem::new(Kind::NothingToRetry).sync(id)),
+        RetryOutcome::Unusable(state) => return Err(unusable(sync.provider, state)),
+        RetryOutcome::NotFound => return Err(Problem::new(Kind::UnknownSync)),
     };
     let queued = found(&mut *tx, user, id).await?;
     let answer = once.accepted(&mut tx, &SyncView::from(&queued)).await?;
     tx.commit().await.map_err(db::Error::from)?;
+    acted("retry", me.user, user, id, provider);
     wake(&app, provider, id);
     Ok(answer)
 }
@@ -282,19 +301,20 @@ pub(super) async fn cancel(
 ) -> Result<Response, Problem> {
     let user = me.acting_for(&app, ask.user_id.as_deref()).await?;
     let status = match sync_jobs::cancel(&app.db, user, id).await? {
-        Cancel::Done => {
+        CancelOutcome::Done => {
             app.notifier.say(notify::LIVE, &id);
             StatusCode::OK
         }
-        Cancel::Asked => {
+        CancelOutcome::Asked => {
             app.notifier.say(notify::CANCEL, &id);
             StatusCode::ACCEPTED
         }
-        Cancel::Ended(JobState::Cancelled) => StatusCode::OK,
-        Cancel::Ended(_) => return Err(Problem::new(Kind::AlreadyEnded).sync(id)),
-        Cancel::NotFound => return Err(Problem::new(Kind::UnknownSync)),
+        CancelOutcome::Ended(JobState::Cancelled) => StatusCode::OK,
+        CancelOutcome::Ended(_) => return Err(Problem::new(Kind::AlreadyEnded).sync(id)),
+        CancelOutcome::NotFound => return Err(Problem::new(Kind::UnknownSync)),
     };
     let sync = found(&app.db, user, id).await?;
+    acted("cancel", me.user, user, id, sync.provider);
     Ok((status, Json(SyncView::from(&sync))).into_response())
 }
 
@@ -303,31 +323,36 @@ async fn found(db: impl PgExecutor<'_>, user: UserId, id: JobId) -> Result<Sync,
 }
 
 /// The connection that a sync would use, or why there is none.
-async fn usable_connection(
+pub(super) async fn usable_connection(
     tx: &mut PgConnection,
     user: UserId,
     provider: Provider,
 ) -> Result<Connection, Problem> {
-    let title = provider.title();
-    let not_connected = || {
-        Problem::new(Kind::NotConnected)
-            .detail(format!("There is no connection to {title}."))
-            .action("connect")
-    };
-    let connection = connections::of(tx, user, provider).await?.ok_or_else(not_connected)?;
-    match connection.state {
-        ConnectionState::Active | ConnectionState::Limited => Ok(connection),
-        ConnectionState::NeedsReauth => Err(Problem::new(Kind::NeedsReauth)
-            .detail(format!("{title} no longer accepts our access: connect it again."))
-            .action("reconnect")),
-        ConnectionState::ProviderGone => {
-            Err(Problem::new(Kind::ProviderGone).action("connect_another_provider"))
-        }
-        ConnectionState::Revoked => Err(not_connected()),
+    match connections::of(tx, user, provider).await? {
+        Some(connection) if connection.state.is_usable() => Ok(connection),
+        unused => Err(unusable(provider, unused.map_or(ConnectionState::Revoked, |c| c.state))),
     }
 }
 
-fn already_running(provider: Provider, live: JobId) -> Problem {
+/// Why a connection in this state brings nothing, and what its user can do.
+pub(super) fn unusable(provider: Provider, state: ConnectionState) -> Problem {
+    let title = provider.title();
+    match state {
+        ConnectionState::NeedsReauth => Problem::new(Kind::NeedsReauth)
+            .detail(format!("{title} no longer accepts our access: connect it again."))
+            .action("reconnect"),
+        ConnectionState::ProviderGone => {
+            Problem::new(Kind::ProviderGone).action("connect_another_provider")
+        }
+        ConnectionState::Active | ConnectionState::Limited | ConnectionState::Revoked => {
+            Problem::new(Kind::NotConnected)
+                .detail(format!("There is no connection to {title}."))
+                .action("connect")
+        }
+    }
+}
+
+pub(super) fn already_running(provider: Provider, live: JobId) -> Problem {
     Problem::new(Kind::AlreadyRunning)
         .detail(format!("A sync with {} is under way.", provider.title()))
         .sync(live)

@@ -54,7 +54,7 @@ const TEXT_LIMIT: usize = 300;
 
 /// The context without what could be a secret, its names in camelCase. The worker puts no secret in;
 /// this is the second lock.
-fn redacted(context: &Map<String, Value>) -> Map<String, Value> {
+pub(in crate::view) fn redacted(context: &Map<String, Value>) -> Map<String, Value> {
     context
         .iter()
         .filter(|(name, _)| {

@@ -10,6 +10,7 @@ use paceline_shared::{
     db::syncs::Sync,
     job_state::JobState,
     progress::{ClientStatus, Counts, Phase, client_status, percent},
+    waiting,
 };
 use serde::Serialize;
 use std::ops::Bound;
@@ -37,7 +38,8 @@ pub(crate) struct SyncView {
     pub(crate) status: ClientStatus,
     /// How far it is.
     pub(crate) progress: ProgressView,
-    /// Why it waits, while it does. Waiting costs no attempt unless something failed before.
+    /// Why it waits, while it does: it is parked, or nothing is taken from its provider's queue. Waiting costs no
+    /// attempt unless something failed before.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(crate) waiting: Option<WaitingView>,
@@ -92,10 +94,13 @@ pub(crate) struct ProgressView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Waiting)]
 pub(crate) struct WaitingView {
-    /// `rate_limit`, `quota_exceeded`, `breaker_open`, or `retry` after a failed attempt.
+    /// `rate_limit`, `quota_exceeded`, `breaker_open`, `paused`, or `retry` after a failed attempt.
     pub(crate) reason: String,
-    /// Until when.
+    /// Until when; null while nobody knows.
     pub(crate) reset_at: Option<DateTime<Utc>>,
+    /// The same for people.
+    #[schema(example = "Strava allows more at 14:15 UTC.")]
+    pub(crate) message: String,
 }
 
 /// What came of a sync.
@@ -150,6 +155,13 @@ pub(crate) struct StoreResults {
 
 impl From<&Sync> for SyncView {
     fn from(sync: &Sync) -> Self {
+        Self::at(sync, Utc::now())
+    }
+}
+
+impl SyncView {
+    /// The sync as it is at `now`.
+    fn at(sync: &Sync, now: DateTime<Utc>) -> Self {
         let started = sync.started_at.is_some();
         let shows_error = sync.state == JobState::Failed || sync.retrying;
         Self {
@@ -165,13 +177,25 @@ impl From<&Sync> for SyncView {
             },
             status: client_status(sync.state, sync.phase, started, sync.retrying),
             progress: progress(sync),
-            waiting: sync
-                .waiting_for
-                .clone()
-                .map(|reason| WaitingView { reason, reset_at: sync.waiting_until }),
+            waiting: sync.waiting_for.as_deref().map(|reason| {
+                WaitingView::at(sync.provider.title(), reason, sync.waiting_until, now)
+            }),
             results: (sync.state.is_final() && started).then(|| (&*sync.counts).into()),
             error: sync.last_error.as_deref().filter(|_| shows_error).map(SyncError::from),
         }
+    }
+}
+
+impl WaitingView {
+    /// A wait as it is at `now`; `title` is the provider's name for people.
+    pub(crate) fn at(
+        title: &str,
+        reason: &str,
+        reset_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let message = waiting::explain(title, reason, reset_at, now);
+        Self { reason: reason.to_owned(), reset_at, message }
     }
 }
 

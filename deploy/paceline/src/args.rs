@@ -2,7 +2,8 @@
 //! beside the command.
 
 use crate::commands::{
-    api, completions, demo, dev, healthcheck, migrate, openapi, sim, sync, token, worker,
+    api, audit, completions, demo, dev, doctor, failures, healthcheck, jobs, migrate, openapi,
+    providers, sim, sync, token, worker, workers,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use paceline_shared::telemetry::LogFormat;
@@ -85,6 +86,15 @@ pub(crate) enum Command {
     Migrate(migrate::Options),
     #[command(subcommand)]
     Sync(sync::Command),
+    #[command(subcommand)]
+    Jobs(Box<jobs::Command>),
+    Failures(failures::Options),
+    #[command(subcommand)]
+    Workers(workers::Command),
+    #[command(subcommand)]
+    Providers(providers::Command),
+    Audit(audit::Options),
+    Doctor(doctor::Options),
     Healthcheck(healthcheck::Options),
     Sim(sim::Options),
     Token(token::Options),
@@ -99,8 +109,13 @@ impl Command {
             Self::Api(_) | Self::Worker(_) | Self::Sim(_) | Self::Dev(_) => SERVICE_LOG,
             // The program of the demo is the demo; the cluster's start is not part of it.
             Self::Demo(_) => "warn,paceline=info,paceline_postgres=warn",
-            Self::Sync(_) => "warn,paceline=info",
+            Self::Sync(_) | Self::Jobs(_) => "warn,paceline=info",
             Self::Migrate(_)
+            | Self::Failures(_)
+            | Self::Workers(_)
+            | Self::Providers(_)
+            | Self::Audit(_)
+            | Self::Doctor(_)
             | Self::Healthcheck(_)
             | Self::Token(_)
             | Self::Openapi(_)

@@ -2,7 +2,7 @@
 
 use crate::sync::SyncView;
 use chrono::{DateTime, Utc};
-use paceline_api::auth::local;
+use paceline_api::auth::{Role, local};
 use paceline_shared::{JobId, JobType, Provider};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -68,6 +68,8 @@ pub(crate) enum Credentials {
         secret: local::Secret,
         /// Who it is.
         user: String,
+        /// What he may do in the administration.
+        role: Option<Role>,
     },
 }
 
@@ -145,6 +147,25 @@ impl Client {
         self.answer(request).await
     }
 
+    /// Reads what is at `path`.
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, Error> {
+        self.answer(self.request(Method::GET, path, LIMIT)?.query(query)).await
+    }
+
+    /// Sends a body to `path`. Not repeated: nobody knows whether a lost request was carried out.
+    pub(crate) async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Error> {
+        self.answer(self.request(method, path, LIMIT)?.json(body)).await
+    }
+
     fn request(
         &self,
         method: Method,
@@ -156,8 +177,9 @@ impl Client {
         let request = self.http.request(method, url).timeout(limit);
         Ok(match &self.credentials {
             Credentials::Token(token) => request.bearer_auth(token.expose_secret()),
-            Credentials::Local { secret, user } => {
-                request.bearer_auth(local::issue(secret, user, None, TOKEN_LIFE)?)
+            Credentials::Local { secret, user, role } => {
+                let token = local::issue_for_staff(secret, user, None, *role, TOKEN_LIFE)?;
+                request.bearer_auth(token)
             }
         })
     }

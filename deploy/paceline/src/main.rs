@@ -1,6 +1,8 @@
 //! The one binary: reads the command line, starts the runtime, and turns how a command ended into an
 //! exit code. What the commands do is in `commands`, a file each.
 
+mod admin;
+mod admin_options;
 mod args;
 mod client;
 mod commands;
@@ -13,6 +15,7 @@ mod options;
 mod output;
 mod parse;
 mod port_file;
+mod retention;
 mod screen;
 mod shutdown;
 mod sync;

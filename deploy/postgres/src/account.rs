@@ -67,6 +67,12 @@ impl Account {
     }
 }
 
+/// Lets `command` run as the account that a server started by this process belongs to: what is to reach
+/// its socket has to, and what refuses to run as root does too.
+pub fn as_server_account(command: &mut Command) -> Result<&mut Command, Error> {
+    Ok(Account::for_server()?.run(command))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

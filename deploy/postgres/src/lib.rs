@@ -41,6 +41,7 @@ mod server;
 mod site;
 mod url;
 
+pub use account::as_server_account;
 pub use binaries::{Binaries, OLDEST_MAJOR, binaries_from_env, find_binaries};
 pub use cluster::{Cluster, How};
 pub use error::Error;

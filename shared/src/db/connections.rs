@@ -25,6 +25,14 @@ pub enum State {
     Revoked,
 }
 
+impl State {
+    /// Whether a sync can go through it.
+    #[must_use]
+    pub const fn is_usable(self) -> bool {
+        matches!(self, Self::Active | Self::Limited)
+    }
+}
+
 /// A link that a sync could use.
 #[derive(Clone, Debug)]
 pub struct Connection {

@@ -14,7 +14,7 @@ use crate::{
     progress::{Checkpoint, Counts},
 };
 use sqlx::{PgConnection, Postgres, Transaction, types::Json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a transaction may sit idle. Part of the bound lease + this + sweep ≤ 20 s.
 pub const IDLE_LIMIT: Duration = Duration::from_secs(5);
@@ -39,6 +39,7 @@ pub enum FenceError {
 pub struct Fenced {
     tx: Transaction<'static, Postgres>,
     lease: Lease,
+    began: Instant,
 }
 
 /// How far a job is, to be committed with what it describes.
@@ -57,6 +58,7 @@ pub struct Advance<'a> {
 impl Fenced {
     /// Begins, and locks the lease.
     pub async fn begin(db: &Db, lease: Lease) -> Result<Self, FenceError> {
+        let began = Instant::now();
         let mut tx = db.begin_with(BEGIN).await.map_err(Error::from)?;
         let held = sqlx::query_scalar!(
             "select true from paceline.sync_runs where job_id = $1 and lease_epoch = $2 and worker = $3 for no key update",
@@ -67,7 +69,7 @@ impl Fenced {
         .fetch_optional(&mut *tx)
         .await
         .map_err(Error::from)?;
-        if held.is_some() { Ok(Self { tx, lease }) } else { Err(FenceError::LeaseLost) }
+        if held.is_some() { Ok(Self { tx, lease, began }) } else { Err(FenceError::LeaseLost) }
     }
 
     /// The job it writes for.
@@ -90,7 +92,7 @@ impl Fenced {
             "update paceline.sync_runs r
                 set beat_at = clock_timestamp(), checkpoint = $4, checkpoint_at = clock_timestamp(), counts = $5, last_page = $6,
                     estimated_total = coalesce($7, r.estimated_total), retrying = false,
-                    last_activity_at = clock_timestamp(), phase = $8,
+                    last_activity_at = clock_timestamp(), stuck_reported_at = null, phase = $8,
                     phase_times = case when r.phase = $8 then r.phase_times
                       else r.phase_times
                         || jsonb_build_object(r.phase, coalesce(r.phase_times -> r.phase, '{}')
@@ -117,6 +119,8 @@ impl Fenced {
             sync_progress::publish(&mut self.tx, self.lease.job, snapshot).await?;
         }
         self.tx.commit().await.map_err(Error::from)?;
+        metrics::histogram!("paceline_sql_seconds", "statement" => "checkpoint")
+            .record(self.began.elapsed());
         Ok(())
     }
 }

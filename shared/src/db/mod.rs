@@ -3,12 +3,24 @@
 //! Time that two processes compare is `clock_timestamp()`, read after the lock it belongs to.
 
 pub mod activities;
+pub mod admin_audit;
+pub mod admin_budgets;
+pub mod admin_failures;
+pub mod admin_jobs;
+pub mod admin_operations;
+pub mod breakers;
+pub mod budgets;
 pub mod connection_secrets;
 pub mod connections;
+pub mod duties;
 pub mod fenced;
+pub mod housekeeping;
 pub mod idempotency_keys;
+pub mod job_counts;
+pub mod lanes;
 mod pool;
 pub mod record_failures;
+pub mod server;
 pub mod staged_pages;
 pub mod sync_attempts;
 pub mod sync_history;
@@ -21,19 +33,28 @@ pub mod users;
 pub mod weather_hours;
 pub mod workers;
 
-pub use pool::{Address, Db, Route};
+use pool::timed;
+pub use pool::{Address, Db, Route, Usage};
 
-use sqlx::{Postgres, Transaction, migrate::Migrator};
+use sqlx::{
+    Postgres, Transaction,
+    migrate::{MigrateError, Migrator},
+};
 use std::sync::LazyLock;
 
 /// Where it is noted which migrations were applied. Not in `public`, which Supabase opens to browsers.
 pub const MIGRATIONS_TABLE: &str = "paceline.schema_migrations";
+
+/// Held by whoever migrates. Any number would do, as long as it stays the same.
+const MIGRATIONS_LOCK: i64 = 0x7061_6365_6c69_6e65;
 
 /// The migrations, embedded.
 pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     let mut migrator = sqlx::migrate!("../migrations");
     migrator.create_schema("paceline");
     migrator.dangerous_set_table_name(MIGRATIONS_TABLE);
+    // sqlx's own lock belongs to a session, which a pooler does not have.
+    migrator.set_locking(false);
     migrator
 });
 
@@ -106,9 +127,14 @@ pub async fn begin(db: &Db) -> Result<Transaction<'static, Postgres>, Error> {
     Ok(db.begin_with(BEGIN).await?)
 }
 
-/// Brings the schema to this binary's version. Safe when several start at once; forward only.
-pub async fn migrate(db: &Db) -> Result<(), sqlx::migrate::MigrateError> {
-    MIGRATOR.run(db.pool()).await
+/// Brings the schema to this binary's version, in one transaction: all of it or nothing. Safe when
+/// several start at once; forward only.
+pub async fn migrate(db: &Db) -> Result<(), MigrateError> {
+    let mut tx = db.begin().await?;
+    sqlx::query!("select pg_advisory_xact_lock($1)", MIGRATIONS_LOCK).execute(&mut *tx).await?;
+    MIGRATOR.run_direct(None, &mut *tx, false).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Whether the schema is at this binary's version or later.

@@ -14,12 +14,22 @@ use futures::{
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::{
-    ConnectOptions, Describe, Either, Execute, Executor, PgPool, Postgres, SqlStr, Transaction,
+    ConnectOptions, Connection as _, Describe, Either, Execute, Executor, PgConnection, PgPool,
+    Postgres, SqlStr, Transaction,
     postgres::{
         PgConnectOptions, PgListener, PgPoolOptions, PgQueryResult, PgRow, PgStatement, PgTypeInfo,
     },
 };
-use std::{str::FromStr, time::Duration};
+use std::{
+    future::Future,
+    io,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 /// What leads from a URL to Postgres.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,6 +67,13 @@ impl Address {
         Db::new(self.url.expose_secret(), self.route, name, connections)
     }
 
+    /// The same, for tables that are empty at one moment and huge at the next: every statement is planned
+    /// for what there is now. A plan kept from an empty queue would sort a full one.
+    pub fn connect_for_queue(&self, name: &str, connections: u32) -> Result<Db, Error> {
+        let fresh_plans = [("plan_cache_mode", "force_custom_plan")];
+        Db::with(self.url.expose_secret(), self.route, name, connections, &fresh_plans)
+    }
+
     /// Connections that hear notifications: past the pooler, where there is a way.
     pub fn connect_listener(&self, name: &str) -> Result<Db, Error> {
         match &self.direct {
@@ -71,6 +88,52 @@ impl Address {
 pub struct Db {
     pool: PgPool,
     route: Route,
+    name: Arc<str>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// How a pool is used at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Connections that are open.
+    pub open: usize,
+    /// Those of them that nobody uses.
+    pub idle: usize,
+    /// Statements and transactions that wait for one.
+    pub waiting: usize,
+}
+
+/// One that waits for a connection, for as long as it does.
+struct Waits<'a>(&'a AtomicUsize);
+
+impl<'a> Waits<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Runs `work`, whatever its end, and measures what it took. `statement` is its label.
+pub(super) async fn timed<T>(statement: &'static str, work: impl Future<Output = T>) -> T {
+    let began = Instant::now();
+    let done = work.await;
+    metrics::histogram!("paceline_sql_seconds", "statement" => statement).record(began.elapsed());
+    done
+}
+
+/// Whether a connection that comes back into the pool answers. sqlx asks as well, but waits for as long as the
+/// kernel believes in a peer that vanished, a quarter of an hour; each such wait is one connection less.
+async fn still_answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    tokio::time::timeout(Duration::from_secs(3), connection.ping())
+        .await
+        .unwrap_or_else(|_elapsed| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+        .map(|()| true)
 }
 
 impl Db {
@@ -79,25 +142,42 @@ impl Db {
     /// Opens nothing yet: a process starts, and stays up, while Postgres is away. A connection that
     /// cannot be had within 3 s is [`Error::Unreachable`].
     pub fn new(url: &str, route: Route, name: &str, connections: u32) -> Result<Self, Error> {
+        Self::with(url, route, name, connections, &[])
+    }
+
+    /// The same, with settings of the session where there is one.
+    fn with(
+        url: &str,
+        route: Route,
+        name: &str,
+        connections: u32,
+        settings: &[(&str, &str)],
+    ) -> Result<Self, Error> {
         let options = PgConnectOptions::from_str(url)?
             .application_name(name)
             .log_statements(tracing::log::LevelFilter::Off)
             .log_slow_statements(tracing::log::LevelFilter::Warn, Duration::from_secs(2));
         let options = match route {
             // A peer that vanished is noticed in 5 + 3 × 2 s. The server takes these for its side.
-            Route::Direct => options.options([
-                ("tcp_keepalives_idle", "5"),
-                ("tcp_keepalives_interval", "2"),
-                ("tcp_keepalives_count", "3"),
-            ]),
-            Route::Pooler => options.statement_cache_capacity(0),
+            Route::Direct => options
+                .options([
+                    ("tcp_keepalives_idle", "5"),
+                    ("tcp_keepalives_interval", "2"),
+                    ("tcp_keepalives_count", "3"),
+                    // Compiling takes longer than any statement here; estimates of a huge table would ask for it.
+                    ("jit", "off"),
+                ])
+                .options(settings.iter().copied()),
+            // PgBouncer refuses start-up parameters that it does not know.
+            Route::Pooler => options.statement_cache_capacity(0).extra_float_digits(None),
         };
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(3))
             .idle_timeout(Duration::from_mins(5))
+            .after_release(|connection, _| Box::pin(still_answers(connection)))
             .connect_lazy_with(options);
-        Ok(Self { pool, route })
+        Ok(Self { pool, route, name: Arc::from(name), waiting: Arc::default() })
     }
 
     /// What leads to Postgres.
@@ -117,9 +197,9 @@ impl Db {
         begin: &'static str,
     ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
         match self.route {
-            Route::Direct => self.pool.begin_with(begin).await,
+            Route::Direct => self.waited(self.pool.begin_with(begin)).await,
             Route::Pooler => {
-                let mut tx = self.pool.begin().await?;
+                let mut tx = self.waited(self.pool.begin()).await?;
                 let limits = begin.strip_prefix("begin").unwrap_or_default();
                 let fresh = sqlx::AssertSqlSafe(format!("deallocate all{limits}"));
                 sqlx::raw_sql(fresh).execute(&mut *tx).await?;
@@ -130,13 +210,44 @@ impl Db {
 
     /// A connection that hears notifications, if what leads to Postgres lets it.
     pub async fn listener(&self) -> Result<PgListener, sqlx::Error> {
-        PgListener::connect_with(&self.pool).await
+        // A connection of its own: one that hangs must not be in its successor's way.
+        let alone = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(Duration::from_secs(3))
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .connect_lazy_with(self.pool.connect_options().as_ref().clone());
+        PgListener::connect_with(&alone).await
     }
 
-    /// Connections that are open, and those of them that nobody uses.
+    /// How busy it is.
     #[must_use]
-    pub fn usage(&self) -> (u32, usize) {
-        (self.pool.size(), self.pool.num_idle())
+    pub fn usage(&self) -> Usage {
+        Usage {
+            open: self.pool.size() as usize,
+            idle: self.pool.num_idle(),
+            waiting: self.waiting.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Its name, as in `pg_stat_activity`.
+    #[must_use]
+    pub fn name(&self) -> Arc<str> {
+        self.name.clone()
+    }
+
+    /// Measures the wait for a connection.
+    async fn waited<T>(
+        &self,
+        connection: impl Future<Output = Result<T, sqlx::Error>>,
+    ) -> Result<T, sqlx::Error> {
+        let waits = Waits::begin(&self.waiting);
+        let began = Instant::now();
+        let connection = connection.await;
+        drop(waits);
+        metrics::histogram!("paceline_sql_acquire_seconds", "pool" => self.name())
+            .record(began.elapsed());
+        connection
     }
 
     /// The pool itself, for the migrator and for tests.
@@ -150,7 +261,21 @@ impl Db {
         self.pool.close().await;
     }
 
-    /// All that a statement answers, out of a transaction of its own.
+    /// All that a statement answers, read to its end so that the connection is soon free again.
+    async fn all<'q, E: Execute<'q, Postgres> + 'q>(
+        &self,
+        query: E,
+    ) -> Result<Vec<Either<PgQueryResult, PgRow>>, sqlx::Error> {
+        match self.route {
+            Route::Direct => {
+                let mut connection = self.waited(self.pool.acquire()).await?;
+                connection.fetch_many(query).try_collect().await
+            }
+            Route::Pooler => self.alone(query).await,
+        }
+    }
+
+    /// The same out of a transaction of its own.
     async fn alone<'q, E: Execute<'q, Postgres> + 'q>(
         &self,
         query: E,
@@ -173,13 +298,7 @@ impl<'c> Executor<'c> for &'c Db {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        match self.route {
-            Route::Direct => (&self.pool).fetch_many(query),
-            Route::Pooler => {
-                let all = async move { Ok(stream::iter(self.alone(query).await?).map(Ok)) };
-                all.try_flatten_stream().boxed()
-            }
-        }
+        async move { Ok(stream::iter(self.all(query).await?).map(Ok)) }.try_flatten_stream().boxed()
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(
@@ -190,13 +309,7 @@ impl<'c> Executor<'c> for &'c Db {
         'c: 'e,
         E: 'q + Execute<'q, Postgres>,
     {
-        match self.route {
-            Route::Direct => (&self.pool).fetch_optional(query),
-            Route::Pooler => {
-                async move { Ok(self.alone(query).await?.into_iter().find_map(Either::right)) }
-                    .boxed()
-            }
-        }
+        async move { Ok(self.all(query).await?.into_iter().find_map(Either::right)) }.boxed()
     }
 
     fn prepare_with<'e>(

@@ -1,7 +1,10 @@
 //! How a claimed job leaves its worker: it ends, or it goes back into the queue. Both in batches,
 //! each statement fenced by (id, epoch, worker) under the lock of the `sync_runs` row.
 
-use super::{Db, Error};
+use super::{
+    Db, Error, sync_attempts,
+    sync_jobs::{FollowUp, follow},
+};
 use crate::{JobId, WorkerId, failure::Failure, job_state::JobState};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -49,8 +52,21 @@ pub enum Outcome {
     },
 }
 
+/// What came of a batch of outcomes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Whose lease was still held: their outcomes are committed.
+    pub held: Vec<JobId>,
+    /// Jobs that were queued because others ended. Wake the workers of their providers.
+    pub follow_ups: Vec<FollowUp>,
+}
+
 /// Settles outcomes in one transaction and answers which of the leases were still held.
-pub async fn settle(db: &Db, outcomes: &[(Lease, Outcome)]) -> Result<Vec<JobId>, Error> {
+pub async fn settle(db: &Db, outcomes: &[(Lease, Outcome)]) -> Result<Settled, Error> {
+    super::timed("settle", settle_all(db, outcomes)).await
+}
+
+async fn settle_all(db: &Db, outcomes: &[(Lease, Outcome)]) -> Result<Settled, Error> {
     let mut tx = super::begin(db).await?;
     let (back, mut ended): (Vec<_>, Vec<_>) =
         outcomes.iter().partition_map(|(lease, outcome)| match outcome {
@@ -76,9 +92,10 @@ pub async fn settle(db: &Db, outcomes: &[(Lease, Outcome)]) -> Result<Vec<JobId>
             }
         }
     }
-    held.extend(end(&mut tx, &ended).await?);
+    let mut settled = end(&mut tx, &ended).await?;
+    settled.held.append(&mut held);
     tx.commit().await?;
-    Ok(held)
+    Ok(settled)
 }
 
 trait PartitionMap: Iterator + Sized {
@@ -100,12 +117,12 @@ impl<I: Iterator> PartitionMap for I {}
 pub(super) struct End {
     lease: Lease,
     state: JobState,
-    failure: Option<Value>,
+    failure: Option<Failure>,
 }
 
 impl End {
     pub(super) fn new(lease: Lease, state: JobState, failure: Option<&Failure>) -> Self {
-        Self { lease, state, failure: failure.map(|f| serde_json::json!(f)) }
+        Self { lease, state, failure: failure.cloned() }
     }
 }
 
@@ -149,10 +166,18 @@ pub(super) async fn put_back(
     if back.is_empty() {
         return Ok(vec![]);
     }
+    let failed: Vec<(Lease, &Failure)> = back
+        .iter()
+        .filter_map(|b| match b.why {
+            Why::Retry { failure, .. } => Some((b.lease, failure)),
+            _ => None,
+        })
+        .collect();
+    let mut kept = sync_attempts::kept_as(tx, &failed).await?;
     let (ids, epochs, workers) = leases(back.iter().map(|b| &b.lease));
     let (mut reasons, mut untils, mut delays, mut messages, mut failures, mut crashes) =
         (vec![], vec![], vec![], vec![], vec![], vec![]);
-    for Back { why, .. } in back {
+    for Back { lease, why } in back {
         let (reason, until, delay, message, failure, crash) = match why {
             Why::Released => (None, None, 0.0, None, None, None),
             Why::Crashed { crashes } => (None, None, 0.0, None, None, Some(*crashes)),
@@ -164,7 +189,7 @@ pub(super) async fn put_back(
                 None,
                 after.as_secs_f64(),
                 Some(failure.message.as_str()),
-                Some(serde_json::json!(failure)),
+                kept.remove(lease),
                 None,
             ),
         };
@@ -181,13 +206,14 @@ pub(super) async fn put_back(
                                   $7::text[], $8::jsonb[], $9::smallint[])
                as a(id, epoch, worker, waiting_for, until, delay_s, message, failure, crashes)),
            mine as materialized (
-             select a.*, coalesce(a.until, clock_timestamp() + make_interval(secs => a.delay_s)) as due
+             select a.*, coalesce(a.until, clock_timestamp() + make_interval(secs => a.delay_s)) as due, held.moved
                from asked a cross join lateral (
-                 select from paceline.sync_runs r
+                 select r.checkpoint_at is distinct from r.claimed_checkpoint_at as moved from paceline.sync_runs r
                   where r.job_id = a.id and r.lease_epoch = a.epoch and r.worker = a.worker for update) held),
            job as (
              update paceline.sync_jobs j
-                set worker = null, waiting_for = mine.waiting_for, crashes = coalesce(mine.crashes, j.crashes),
+                set worker = null, waiting_for = mine.waiting_for,
+                    crashes = coalesce(mine.crashes, case when mine.moved then 0 else j.crashes end),
                     run_at = case when mine.waiting_for is null then j.run_at else mine.due end,
                     attempt = case when mine.failure is null then greatest(j.attempt - 1, 0) else j.attempt end
                from mine where j.id = mine.id and j.cancel_requested_at is null
@@ -203,9 +229,10 @@ pub(super) async fn put_back(
              returning r.job_id, r.phase),
            report as (
              insert into paceline.sync_attempts
-               (id, job_id, user_id, provider, job_type, attempt, phase, code, message, context)
+               (id, job_id, user_id, provider, job_type, attempt, phase, code, message, context, fingerprint)
              select gen_random_uuid(), job.id, job.user_id, job.provider, job.job_type, job.attempt, run.phase,
-                    mine.failure ->> 'code', mine.failure ->> 'message', coalesce(mine.failure -> 'context', '{}')
+                    mine.failure ->> 'code', mine.failure ->> 'message', coalesce(mine.failure -> 'context', '{}'),
+                    coalesce(mine.failure ->> 'fingerprint', '')
                from job join mine on mine.id = job.id join run on run.job_id = job.id
               where mine.failure is not null),
            progress as (
@@ -234,74 +261,94 @@ pub(super) async fn put_back(
         .collect())
 }
 
-/// Ends jobs: out of the hot tables, into history. Answers which leases were still held.
-pub(super) async fn end(tx: &mut PgConnection, ends: &[End]) -> Result<Vec<JobId>, Error> {
+/// Ends jobs: out of the hot tables, into history. What was put aside for after them is queued, unless
+/// somebody wanted an end.
+pub(super) async fn end(tx: &mut PgConnection, ends: &[End]) -> Result<Settled, Error> {
     if ends.is_empty() {
-        return Ok(vec![]);
+        return Ok(Settled::default());
     }
     let (ids, epochs, workers) = leases(ends.iter().map(|e| &e.lease));
     let states: Vec<&str> = ends.iter().map(|e| e.state.as_str()).collect();
-    let failures: Vec<Option<Value>> = ends.iter().map(|e| e.failure.clone()).collect();
-    Ok(sqlx::query_scalar!(
-        r#"with asked as (
-             select * from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::jsonb[])
-               as a(id, epoch, worker, state, failure)),
+    let failed: Vec<(Lease, &Failure)> =
+        ends.iter().filter_map(|e| Some((e.lease, e.failure.as_ref()?))).collect();
+    let mut kept = sync_attempts::kept_as(tx, &failed).await?;
+    let failures: Vec<Option<Value>> = ends.iter().map(|e| kept.remove(&e.lease)).collect();
+    let rows = sqlx::query!(
+        r#"with run as (
+             delete from paceline.sync_runs
+              where job_id = any($1)
+                and coalesce((job_id, lease_epoch, worker) in (
+                      select id, epoch, worker from unnest($1, $2::bigint[], $3::uuid[]) as a(id, epoch, worker)), false)
+             returning *),
+           job as (delete from paceline.sync_jobs where id = any(array(select job_id from run)) returning *),
            mine as materialized (
-             select a.* from asked a cross join lateral (
-               select from paceline.sync_runs r
-                where r.job_id = a.id and r.lease_epoch = a.epoch and r.worker = a.worker for update) held),
-           job as (delete from paceline.sync_jobs where id = any(array(select id from mine)) returning *),
-           run as (delete from paceline.sync_runs where job_id = any(array(select id from mine)) returning *),
+             select j.*, a.state, a.failure, r.phase, r.checkpoint, r.estimated_total, r.counts, r.phase_times,
+                    r.error_count + (a.failure is not null)::integer as error_count,
+                    coalesce(a.failure, r.last_error) as last_error, r.retries, r.last_page, r.started_at,
+                    r.last_page > 0 or r.checkpoint_at is not null as may_have_pages, clock_timestamp() as now
+               from unnest($1::uuid[], $4::text[], $5::jsonb[]) as a(id, state, failure)
+               join run r on r.job_id = a.id join job j on j.id = a.id),
            ended as (
              insert into paceline.sync_history
                (id, user_id, connection_id, provider, slot, kind, job_type, class, time_range, status, phase,
                 checkpoint, attempt, max_retries, crashes, payload, payload_version, lease_epoch, estimated_total,
                 counts, phase_times, error_count, last_error, retries, last_page, created_at, started_at,
-                last_activity_at, finished_at)
-             select j.id, j.user_id, j.connection_id, j.provider, j.slot, j.kind, j.job_type, j.class, j.time_range,
-                    mine.state, r.phase, r.checkpoint, j.attempt, j.max_retries, j.crashes, j.payload,
-                    j.payload_version, j.lease_epoch, r.estimated_total, r.counts, r.phase_times,
-                    r.error_count + (mine.failure is not null)::integer, coalesce(mine.failure, r.last_error),
-                    r.retries, r.last_page, j.created_at, r.started_at, t.now, t.now
-               from mine join job j on j.id = mine.id join run r on r.job_id = mine.id,
-                    (select clock_timestamp() as now) t),
+                last_activity_at, finished_at, follow_up, trace_id, requested_by)
+             select id, user_id, connection_id, provider, slot, kind, job_type, class, time_range, state, phase,
+                    checkpoint, attempt, max_retries, crashes, payload, payload_version, lease_epoch, estimated_total,
+                    counts, phase_times, error_count, last_error, retries, last_page, created_at, started_at,
+                    now, now, follow_up, trace_id, requested_by
+               from mine),
            pages as (
              delete from paceline.staged_pages
-              where job_id = any(array(select id from mine where state <> 'failed'))),
+              where job_id = any(array(select id from mine where may_have_pages and state <> 'failed'))),
            report as (
              insert into paceline.sync_attempts
-               (id, job_id, user_id, provider, job_type, attempt, phase, code, message, context)
-             select gen_random_uuid(), job.id, job.user_id, job.provider, job.job_type, job.attempt, run.phase,
-                    mine.failure ->> 'code', mine.failure ->> 'message', coalesce(mine.failure -> 'context', '{}')
-               from mine join job on job.id = mine.id join run on run.job_id = mine.id
-              where mine.failure is not null),
+               (id, job_id, user_id, provider, job_type, attempt, phase, code, message, context, fingerprint)
+             select gen_random_uuid(), id, user_id, provider, job_type, attempt, phase,
+                    failure ->> 'code', failure ->> 'message', coalesce(failure -> 'context', '{}'),
+                    coalesce(failure ->> 'fingerprint', '')
+               from mine where failure is not null),
            resolved as (
-             update paceline.sync_attempts a set resolved_at = clock_timestamp()
-              where a.resolved_at is null and a.job_id = any(array(
-                select run.job_id from run join mine on mine.id = run.job_id
-                 where run.error_count > 0 and mine.state = 'completed'))),
+             update paceline.sync_attempts set resolved_at = clock_timestamp()
+              where resolved_at is null
+                and job_id = any(array(select id from mine where error_count > 0 and state = 'completed'))),
            progress as (
              update public.sync_progress p
-                set status = mine.state, phase = run.phase, counts = run.counts, waiting = null,
+                set status = mine.state, phase = mine.phase, counts = mine.counts, waiting = null,
                     percent = case when mine.state = 'completed' then 100 else p.percent end,
                     message = mine.failure ->> 'message', error = mine.failure, rev = p.rev + 1,
-                    updated_at = clock_timestamp(), finished_at = clock_timestamp()
-               from mine join run on run.job_id = mine.id where p.id = mine.id)
-           select id as "id!: JobId" from mine"#,
+                    updated_at = mine.now, finished_at = mine.now
+               from mine where p.id = mine.id)
+           select id as "id!: JobId",
+                  follow_up is not null and cancel_requested_at is null and state <> 'cancelled' as "follows!"
+             from mine"#,
         &ids,
         &epochs,
         &workers,
         &states as &[&str],
         &failures as &[Option<Value>]
     )
-    .fetch_all(tx)
-    .await?)
+    .fetch_all(&mut *tx)
+    .await?;
+    let followed: Vec<JobId> = rows.iter().filter(|row| row.follows).map(|row| row.id).collect();
+    Ok(Settled {
+        held: rows.iter().map(|row| row.id).collect(),
+        follow_ups: follow(tx, &followed).await?,
+    })
 }
 
-/// Ends a job that no worker has, under the lock that its caller took on the `sync_jobs` row.
-pub(super) async fn cancel_idle(tx: &mut PgConnection, job: JobId) -> Result<(), Error> {
-    sqlx::query!(
-        r#"with job as (delete from paceline.sync_jobs where id = $1 and worker is null returning *),
+/// Ends those of the jobs that no worker has, as cancelled; answers which. Rows that somebody else holds are
+/// passed by.
+pub(super) async fn cancel_idle(tx: &mut PgConnection, jobs: &[Uuid]) -> Result<Vec<JobId>, Error> {
+    if jobs.is_empty() {
+        return Ok(vec![]);
+    }
+    Ok(sqlx::query_scalar!(
+        r#"with job as (
+             delete from paceline.sync_jobs where id = any(array(
+               select id from paceline.sync_jobs where id = any($1) and worker is null order by id for update skip locked))
+             returning *),
            run as (delete from paceline.sync_runs where job_id = any(array(select id from job)) returning *),
            pages as (delete from paceline.staged_pages where job_id = any(array(select id from job))),
            ended as (
@@ -309,20 +356,22 @@ pub(super) async fn cancel_idle(tx: &mut PgConnection, job: JobId) -> Result<(),
                (id, user_id, connection_id, provider, slot, kind, job_type, class, time_range, status, phase,
                 checkpoint, attempt, max_retries, crashes, payload, payload_version, lease_epoch, estimated_total,
                 counts, phase_times, error_count, last_error, retries, last_page, created_at, started_at,
-                last_activity_at, finished_at)
+                last_activity_at, finished_at, follow_up, trace_id, requested_by)
              select j.id, j.user_id, j.connection_id, j.provider, j.slot, j.kind, j.job_type, j.class, j.time_range,
                     'cancelled', coalesce(r.phase, 'fetch'), coalesce(r.checkpoint, '{"phase": "fetch", "next_page": 1}'),
                     j.attempt, j.max_retries, j.crashes, j.payload, j.payload_version, j.lease_epoch, r.estimated_total,
                     coalesce(r.counts, '{}'), coalesce(r.phase_times, '{}'), coalesce(r.error_count, 0), r.last_error,
-                    coalesce(r.retries, 0), coalesce(r.last_page, 0), j.created_at, r.started_at, t.now, t.now
-               from job j left join run r on r.job_id = j.id, (select clock_timestamp() as now) t)
-           update public.sync_progress
-              set status = 'cancelled', waiting = null, message = null, rev = rev + 1,
-                  updated_at = clock_timestamp(), finished_at = clock_timestamp()
-            where id = any(array(select id from job))"#,
-        job.0
+                    coalesce(r.retries, 0), coalesce(r.last_page, 0), j.created_at, r.started_at, t.now, t.now,
+                    j.follow_up, j.trace_id, j.requested_by
+               from job j left join run r on r.job_id = j.id, (select clock_timestamp() as now) t),
+           progress as (
+             update public.sync_progress
+                set status = 'cancelled', waiting = null, message = null, rev = rev + 1,
+                    updated_at = clock_timestamp(), finished_at = clock_timestamp()
+              where id = any(array(select id from job)))
+           select id as "id: JobId" from job"#,
+        jobs
     )
-    .execute(tx)
-    .await?;
-    Ok(())
+    .fetch_all(tx)
+    .await?)
 }

@@ -1,7 +1,7 @@
 //! `public.sync_progress`: a sync as its user sees it. The moves of a job write it in their own
 //! statements; this file has what a running job publishes of itself.
 
-use super::{Db, Error};
+use super::{Db, Error, housekeeping::made_before};
 use crate::{
     JobId, Provider,
     job_state::JobState,
@@ -9,6 +9,8 @@ use crate::{
 };
 use serde_json::{Value, json};
 use sqlx::{PgConnection, types::Json};
+use std::time::Duration;
+use uuid::Uuid;
 
 /// What a running job shows.
 #[derive(Clone, Debug)]
@@ -62,14 +64,36 @@ pub(super) async fn publish(
     Ok(())
 }
 
-/// Forgets rows that ended more than a day ago, a batch at a time; answers how many.
-pub async fn forget_old(db: &Db) -> Result<u64, Error> {
-    let gone = sqlx::query!(
-        "delete from public.sync_progress where ctid = any(array(
-           select ctid from public.sync_progress
-            where finished_at < clock_timestamp() - interval '24 hours' and status <> 'failed' limit 1000))"
+/// Looks through up to `limit` rows behind the id `after`, in the order of their ids, and forgets those that
+/// ended long enough ago: `keep_failed` for failed ones, `keep` for the rest. Answers how many went,
+/// and where to go on; `None`: that was all.
+///
+/// No index on the end: it would be written with every sync's last update, which is HOT without.
+pub async fn forget_old(
+    db: &Db,
+    after: Uuid,
+    keep: Duration,
+    keep_failed: Duration,
+    limit: i64,
+) -> Result<(i64, Option<Uuid>), Error> {
+    let row = sqlx::query!(
+        r#"with seen as materialized (
+             select id from public.sync_progress where id > $1 and id < $2 order by id limit $5),
+           gone as (
+             delete from public.sync_progress
+              where id = any(array(select id from seen))
+                and finished_at < clock_timestamp()
+                    - make_interval(secs => case when status = 'failed' then $4::float8 else $3::float8 end)
+             returning 1)
+           select (select count(*) from gone) as "gone!", count(*) as "seen!",
+                  (array_agg(id order by id desc))[1] as last from seen"#,
+        after,
+        made_before(keep.min(keep_failed)),
+        keep.as_secs_f64(),
+        keep_failed.as_secs_f64(),
+        limit
     )
-    .execute(db)
+    .fetch_one(db)
     .await?;
-    Ok(gone.rows_affected())
+    Ok((row.gone, row.last.filter(|_| row.seen == limit)))
 }

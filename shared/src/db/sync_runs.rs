@@ -5,12 +5,12 @@ use super::{
     sync_outcomes::{Back, End, Lease, Went, Why, end, put_back},
 };
 use crate::{
-    JobId, WorkerId,
+    JobId, Provider, WorkerId,
     failure::{Code, Failure},
     job_state::JobState,
     progress::Phase,
 };
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use std::time::Duration;
 use uuid::Uuid;
@@ -39,7 +39,7 @@ pub async fn beat(
 ) -> Result<Vec<(JobId, i64, Beat)>, Error> {
     let ids: Vec<Uuid> = held.iter().map(|(job, _)| job.0).collect();
     let epochs: Vec<i64> = held.iter().map(|(_, epoch)| *epoch).collect();
-    let rows = sqlx::query!(
+    let beat = sqlx::query!(
         r#"with held as (
              select h.id, h.epoch, r.job_id is not null as mine, j.cancel_requested_at is not null as cancelled
                from unnest($1::uuid[], $2::bigint[]) as h(id, epoch)
@@ -55,8 +55,8 @@ pub async fn beat(
         &epochs,
         worker.0
     )
-    .fetch_all(db)
-    .await?;
+    .fetch_all(db);
+    let rows = super::timed("beat", beat).await?;
     Ok(rows
         .into_iter()
         .map(|row| {
@@ -66,6 +66,58 @@ pub async fn beat(
                 (true, false) => Beat::Held,
             };
             (row.id, row.epoch, beat)
+        })
+        .collect())
+}
+
+/// All leases of a process, as the database knows them.
+pub async fn held_by(db: &Db, worker: WorkerId) -> Result<Vec<(JobId, i64)>, Error> {
+    let rows = sqlx::query!(
+        r#"select job_id as "job: JobId", lease_epoch from paceline.sync_runs where worker = $1"#,
+        worker.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.job, row.lease_epoch)).collect())
+}
+
+/// A job whose worker is alive and gets nowhere with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stuck {
+    /// Which claim of which job, and whose.
+    pub lease: Lease,
+    /// From where.
+    pub provider: Provider,
+    /// Where it hangs.
+    pub phase: Phase,
+    /// The last checkpoint of this claim, or the claim itself.
+    pub since: DateTime<Utc>,
+}
+
+/// Jobs that beat but have had no checkpoint for `after`, each of them once: a checkpoint or another claim
+/// makes it news again.
+pub async fn stuck(db: &Db, after: Duration) -> Result<Vec<Stuck>, Error> {
+    let rows = sqlx::query!(
+        r#"update paceline.sync_runs r set stuck_reported_at = clock_timestamp()
+            where job_id = any(array(
+              select job_id from paceline.sync_runs
+               where worker is not null and stuck_reported_at is null
+                 and last_activity_at < clock_timestamp() - make_interval(secs => $1)
+                 and beat_at > clock_timestamp() - interval '20 seconds'
+               order by last_activity_at limit 1000 for no key update skip locked))
+           returning job_id as "job: JobId", lease_epoch, worker as "worker!: WorkerId", phase as "phase: Phase",
+                     provider as "provider: Provider", last_activity_at as since"#,
+        after.as_secs_f64()
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Stuck {
+            lease: Lease { job: row.job, epoch: row.lease_epoch, worker: row.worker },
+            provider: row.provider,
+            phase: row.phase,
+            since: row.since,
         })
         .collect())
 }
@@ -86,6 +138,10 @@ pub struct Reclaimed {
 /// A crash is counted only when the checkpoint had not moved since the claim and the last beat is
 /// younger than the server: an outage of Postgres is no fault of a job.
 pub async fn reclaim(db: &Db, lease: Duration, limit: i64) -> Result<Reclaimed, Error> {
+    super::timed("reclaim", reclaim_silent(db, lease, limit)).await
+}
+
+async fn reclaim_silent(db: &Db, lease: Duration, limit: i64) -> Result<Reclaimed, Error> {
     let mut tx = super::begin(db).await?;
     let dead = sqlx::query!(
         r#"select r.job_id as "job: JobId", r.lease_epoch, r.worker as "worker!: WorkerId", r.phase as "phase: Phase",
@@ -94,7 +150,7 @@ pub async fn reclaim(db: &Db, lease: Duration, limit: i64) -> Result<Reclaimed, 
                   r.beat_at > pg_postmaster_start_time() as "server_was_up!"
              from paceline.sync_runs r join paceline.sync_jobs j on j.id = r.job_id
             where r.worker is not null and r.beat_at < clock_timestamp() - make_interval(secs => $1)
-            order by r.job_id limit $2 for update of r skip locked"#,
+            order by r.beat_at limit $2 for update of r skip locked"#,
         lease.as_secs_f64(),
         limit
     )

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::clock::ClockSetting;
 use crate::open_meteo::WeatherQuota;
-use crate::strava::StravaQuota;
+use crate::strava::{StravaQuota, StravaWindows};
 
 /// How a simulated world behaves. The default is a friendly one: no quota, no latency, no faults.
 #[derive(Clone, Debug)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub log_capacity: usize,
     /// What Strava allows the application. Default unlimited.
     pub strava_quota: StravaQuota,
+    /// How long its windows are. Default quarter hours and UTC days.
+    pub strava_windows: StravaWindows,
     /// The only client id and secret Strava knows; `None` lets any non-empty pair in. Default `None`.
     pub strava_application: Option<StravaApplication>,
     /// One page in this many is shorter than asked for though more follow; 0 for never. Default 4.
@@ -43,6 +45,7 @@ impl Default for Config {
             latency: Duration::ZERO,
             log_capacity: 100_000,
             strava_quota: StravaQuota::UNLIMITED,
+            strava_windows: StravaWindows::REAL,
             strava_application: None,
             short_page_every: 4,
             weather_quota: WeatherQuota::UNLIMITED,

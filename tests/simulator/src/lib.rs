@@ -58,6 +58,6 @@ pub use open_meteo::WeatherQuota;
 pub use server::{Running, serve};
 pub use simulator::{Simulator, WeatherValue};
 pub use strava::{
-    Allowance, AthleteSummary, FULL_SCOPE, Population, Standing, StartRange, StravaQuota, Tally,
-    TokenPair, TruePage,
+    Allowance, AthleteSummary, FULL_SCOPE, Population, Standing, StartRange, StravaCalls,
+    StravaQuota, StravaWindows, Tally, TokenPair, TruePage,
 };

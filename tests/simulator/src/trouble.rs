@@ -39,7 +39,10 @@ pub(crate) async fn befall<F: Future<Output = Response>>(
         Fault::Status { code, html: true, .. } => Outcome::Answer(told(page(code), standing)),
         Fault::Status { code, day, .. } => {
             let standing = match standing {
-                Some(standing) if code == 429 => Some(standing.exhausted(day)),
+                Some(standing) if code == 429 => {
+                    world.strava.note_scripted_refusal();
+                    Some(standing.exhausted(day))
+                }
                 other => other,
             };
             let response = match provider {

@@ -9,7 +9,7 @@ use super::{
     report::{Bound, Report},
     usage,
 };
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use futures::{TryStreamExt, future::join_all};
 use paceline_simulator::{Config, FULL_SCOPE, Population, StartRange};
@@ -148,7 +148,7 @@ async fn measure(plan: &Plan, seed: u64) -> Result<Round> {
         users.push(user(&stack, &format!("speed-{n}"), plan.rows / 4, seed + n).await);
     }
     let worker = stack.worker().await;
-    let postmaster = postmaster(stack.db.pool()).await?;
+    let postmaster = usage::postmaster(stack.db.pool()).await?;
     let used = || -> Result<[f64; 4]> {
         let own = usage::cpu_s(std::process::id())?;
         let (worker, api) = (usage::cpu_s(worker.pid())?, usage::cpu_s(stack.api.pid())?);
@@ -187,14 +187,6 @@ async fn copy_again(db: &PgPool) -> Result<f64> {
         ensure!(u64::try_from(before)? == copied, "COPY brought {copied} of {before} rows");
     }
     Ok(fastest)
-}
-
-async fn postmaster(db: &PgPool) -> Result<u32> {
-    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(db).await?;
-    let stat = std::fs::read_to_string(format!("/proc/{backend}/stat"))
-        .context("a server on this machine")?;
-    let (_, rest) = stat.rsplit_once(')').context("no name")?;
-    Ok(rest.split_whitespace().nth(1).context("no parent")?.parse()?)
 }
 
 async fn memory(report: &mut Report, plan: &Plan, seed: u64) -> Result<()> {

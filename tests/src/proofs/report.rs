@@ -47,11 +47,12 @@ struct Figure {
 pub(crate) struct Report {
     proof: &'static str,
     figures: Vec<Figure>,
+    remarks: Vec<String>,
 }
 
 impl Report {
     pub(crate) const fn new(proof: &'static str) -> Self {
-        Self { proof, figures: Vec::new() }
+        Self { proof, figures: Vec::new(), remarks: Vec::new() }
     }
 
     /// Adds a figure.
@@ -63,6 +64,17 @@ impl Report {
         bound: Bound,
     ) {
         self.figures.push(Figure { name, value, unit, bound });
+    }
+
+    /// Adds a number of things.
+    #[expect(clippy::cast_precision_loss, reason = "counts of a proof's size")]
+    pub(crate) fn count(&mut self, name: &'static str, count: usize, bound: Bound) {
+        self.figure(name, count as f64, "", bound);
+    }
+
+    /// Adds what helps to find out why a bound is broken.
+    pub(crate) fn remark(&mut self, text: String) {
+        self.remarks.push(text);
     }
 
     /// Whether every figure keeps its bound.
@@ -79,6 +91,9 @@ impl Report {
         for figure in &self.figures {
             object.insert(figure.name.replace([' ', ',', '/'], "_"), json!(figure.value));
         }
+        if !self.remarks.is_empty() {
+            object.insert("remarks".to_owned(), json!(self.remarks));
+        }
         Value::Object(object).to_string()
     }
 }
@@ -90,6 +105,9 @@ impl fmt::Display for Report {
             let mark = if bound.holds(*value) { " " } else { "!" };
             let decimals = if value.fract() == 0.0 { 0 } else { 2 };
             writeln!(f, "{mark} {name:<44} {value:>12.decimals$} {unit:<4} {bound}")?;
+        }
+        for remark in &self.remarks {
+            writeln!(f, "  {remark}")?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use rustix::param::clock_ticks_per_second;
+use sqlx::PgPool;
 use std::{fs, path::Path};
 
 /// Seconds of processor time that a process has used.
@@ -23,6 +24,15 @@ pub(crate) fn family_cpu_s(pid: u32) -> Result<f64> {
         }
     }
     Ok(seconds(total))
+}
+
+/// The process id of the server behind a connection. It must be on this machine.
+pub(crate) async fn postmaster(db: &PgPool) -> Result<u32> {
+    let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(db).await?;
+    let stat = fs::read_to_string(format!("/proc/{backend}/stat"))
+        .context("a server on this machine")?;
+    let (_, rest) = stat.rsplit_once(')').context("no name")?;
+    Ok(rest.split_whitespace().nth(1).context("no parent")?.parse()?)
 }
 
 /// The most memory that a process ever held, in MiB.

@@ -1,17 +1,17 @@
 //! A cancel that nothing forgets.
 
 use super::*;
-use paceline_shared::{db::sync_jobs::Cancel, db::sync_runs, job_state::JobState};
+use paceline_shared::{db::sync_jobs::CancelOutcome, db::sync_runs, job_state::JobState};
 
 #[tokio::test]
 async fn a_job_that_nobody_runs_ends_at_once() {
     let bench = Bench::new().await;
     let (person, queued) = bench.queued("queued").await;
-    assert_eq!(sync_jobs::cancel(&bench, person.user, queued).await.unwrap(), Cancel::Done);
+    assert_eq!(sync_jobs::cancel(&bench, person.user, queued).await.unwrap(), CancelOutcome::Done);
     let (person, lease) = bench.running("waiting").await;
     let [_, (_, parked), _] = goes_back();
     bench.settle(lease, parked).await;
-    assert_eq!(sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap(), Cancel::Done);
+    assert_eq!(sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap(), CancelOutcome::Done);
     for job in [queued, lease.job] {
         assert_eq!(bench.state(job).await, "cancelled");
         let shown: String =
@@ -31,7 +31,7 @@ async fn a_cancel_is_forgotten_by_no_way_back_into_the_queue() {
     for (name, outcome) in goes_back() {
         let (person, lease) = bench.running(name).await;
         let asked = sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap();
-        assert_eq!(asked, Cancel::Asked);
+        assert_eq!(asked, CancelOutcome::Asked);
         assert_eq!(bench.settle(lease, outcome).await, [lease.job]);
         assert_eq!(bench.state(lease.job).await, "cancelled", "{name}");
     }
@@ -50,7 +50,7 @@ async fn what_has_ended_stays_as_it_ended() {
     let (person, lease) = bench.running("ann").await;
     bench.settle(lease, Outcome::Completed).await;
     let cancelled = sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap();
-    assert_eq!(cancelled, Cancel::Ended(JobState::Completed));
+    assert_eq!(cancelled, CancelOutcome::Ended(JobState::Completed));
     assert_eq!(bench.state(lease.job).await, "completed");
 }
 
@@ -59,7 +59,7 @@ async fn nobody_cancels_anothers_sync() {
     let bench = Bench::new().await;
     let (_, job) = bench.queued("ann").await;
     let bob = bench.person("bob").await;
-    assert_eq!(sync_jobs::cancel(&bench, bob.user, job).await.unwrap(), Cancel::NotFound);
+    assert_eq!(sync_jobs::cancel(&bench, bob.user, job).await.unwrap(), CancelOutcome::NotFound);
     assert_eq!(bench.state(job).await, "queued");
 }
 
@@ -74,7 +74,7 @@ async fn a_cancel_and_a_way_back_at_the_same_moment_end_in_cancelled() {
             sync_outcomes::settle(&bench, &outcomes)
         );
         asked.unwrap();
-        assert_eq!(settled.unwrap(), [lease.job]);
+        assert_eq!(settled.unwrap().held, [lease.job]);
         assert_eq!(bench.state(lease.job).await, "cancelled", "round {round}");
     }
 }

@@ -15,7 +15,7 @@ async fn eight_claimers_never_take_the_same_job_and_together_take_all() {
         let mut mine: Vec<JobId> = Vec::new();
         loop {
             let claimed =
-                sync_jobs::claim(&bench, worker, Provider::Strava, 3, Cursor::START).await.unwrap();
+                sync_jobs::claim(&bench, worker, Provider::Strava, 3, Cursor::START).await.unwrap().jobs;
             // With SKIP LOCKED an empty claim may mean that others hold the rest at this moment.
             if claimed.is_empty() {
                 return mine;
@@ -98,7 +98,7 @@ async fn a_claim_goes_on_behind_its_cursor() {
     }
     let worker = WorkerId::fresh();
     let claim = async |limit, after| {
-        sync_jobs::claim(&bench, worker, Provider::Strava, limit, after).await.unwrap()
+        sync_jobs::claim(&bench, worker, Provider::Strava, limit, after).await.unwrap().jobs
     };
     let first = claim(2, Cursor::START).await;
     assert_eq!(first.iter().map(|job| job.id).collect::<Vec<_>>(), queued[..2]);

@@ -1,7 +1,7 @@
 //! One live sync per user and provider; retries.
 
 use super::*;
-use paceline_shared::db::sync_jobs::Retry;
+use paceline_shared::db::sync_jobs::{RetryOptions, RetryOutcome};
 
 #[tokio::test]
 async fn of_twenty_starts_at_once_one_is_new_and_the_rest_hear_of_it() {
@@ -31,16 +31,16 @@ async fn a_start_that_is_rolled_back_leaves_nothing() {
     let bench = Bench::new().await;
     let person = bench.person("ann").await;
     let mut tx = bench.begin().await.unwrap();
-    let Enqueued::New(job) = sync_jobs::enqueue(&mut tx, &new_sync(person)).await.unwrap() else {
+    let Enqueued::New(job) = sync_jobs::enqueue(&mut tx, &new_sync(person), WhenLive::Refuse).await.unwrap() else {
         panic!("live")
     };
     tx.rollback().await.unwrap();
     assert_eq!(bench.picture(job).await, "");
 }
 
-async fn retry(bench: &Bench, user: UserId, job: JobId) -> Retry {
+async fn retry(bench: &Bench, user: UserId, job: JobId) -> RetryOutcome {
     let mut tx = bench.begin().await.unwrap();
-    let retried = sync_jobs::retry(&mut tx, user, job).await.unwrap();
+    let retried = sync_jobs::retry(&mut tx, user, job, RetryOptions::default()).await.unwrap();
     tx.commit().await.unwrap();
     retried
 }
@@ -52,7 +52,7 @@ async fn a_retried_failure_goes_on_from_its_checkpoint_with_an_epoch_that_still_
     bench.checkpoint(lease, Checkpoint::Enrich { next_page: 2, next_item: 7 }).await;
     bench.settle(lease, Outcome::Failed(failure(Code::InvalidData))).await;
     let retried = retry(&bench, person.user, lease.job).await;
-    assert_eq!(retried, Retry::Queued(Provider::Strava));
+    assert_eq!(retried, RetryOutcome::Queued(Provider::Strava));
     let again = bench.claim(WorkerId::fresh()).await.remove(0);
     assert_eq!((again.id, again.attempt), (lease.job, 1));
     assert!(again.epoch > lease.epoch, "a lease of its first life must not fit its second");
@@ -67,7 +67,7 @@ async fn a_retried_cancellation_begins_anew() {
     bench.checkpoint(lease, Checkpoint::Fetch { next_page: 5 }).await;
     sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap();
     bench.settle(lease, Outcome::Cancelled).await;
-    assert_eq!(retry(&bench, person.user, lease.job).await, Retry::Queued(Provider::Strava));
+    assert_eq!(retry(&bench, person.user, lease.job).await, RetryOutcome::Queued(Provider::Strava));
     let again = bench.claim(WorkerId::fresh()).await.remove(0);
     assert_eq!(again.checkpoint, serde_json::json!({ "phase": "fetch", "next_page": 1 }));
     assert_eq!(bench.state(lease.job).await, "running", "the old cancel is not on it any more");
@@ -81,9 +81,9 @@ async fn a_retry_does_not_go_beside_another_live_sync() {
     let Enqueued::New(other) = bench.enqueue(person, Class::Interactive).await else {
         panic!("live")
     };
-    assert_eq!(retry(&bench, person.user, lease.job).await, Retry::Live(other));
+    assert_eq!(retry(&bench, person.user, lease.job).await, RetryOutcome::Live(other));
     assert_eq!(bench.state(lease.job).await, "failed");
-    assert_eq!(retry(&bench, person.user, other).await, Retry::Live(other));
+    assert_eq!(retry(&bench, person.user, other).await, RetryOutcome::NotEnded);
 }
 
 #[tokio::test]
@@ -93,8 +93,8 @@ async fn of_ten_retries_at_once_one_queues_it() {
     bench.settle(lease, Outcome::Failed(failure(Code::InvalidData))).await;
     let retries = (0..10).map(|_| retry(&bench, person.user, lease.job));
     let answers = futures::future::join_all(retries).await;
-    let queued = answers.iter().filter(|answer| matches!(answer, Retry::Queued(_))).count();
-    let live = answers.iter().filter(|answer| **answer == Retry::Live(lease.job)).count();
+    let queued = answers.iter().filter(|answer| matches!(answer, RetryOutcome::Queued(_))).count();
+    let live = answers.iter().filter(|answer| **answer == RetryOutcome::NotEnded).count();
     assert_eq!((queued, live), (1, 9), "{answers:?}");
 }
 
@@ -103,7 +103,7 @@ async fn there_is_nothing_to_retry_in_a_success_or_in_anothers_sync() {
     let bench = Bench::new().await;
     let (person, lease) = bench.running("ann").await;
     bench.settle(lease, Outcome::Completed).await;
-    assert_eq!(retry(&bench, person.user, lease.job).await, Retry::Completed);
+    assert_eq!(retry(&bench, person.user, lease.job).await, RetryOutcome::Completed);
     let bob = bench.person("bob").await;
-    assert_eq!(retry(&bench, bob.user, lease.job).await, Retry::NotFound);
+    assert_eq!(retry(&bench, bob.user, lease.job).await, RetryOutcome::NotFound);
 }

@@ -138,7 +138,7 @@ async fn of_a_finish_and_a_reclaim_at_the_same_moment_exactly_one_wins() {
             sync_outcomes::settle(&bench, &outcomes),
             sync_runs::reclaim(&bench, Duration::from_secs(13), 100)
         );
-        let finished = finished.unwrap().len();
+        let finished = finished.unwrap().held.len();
         let reclaimed = reclaimed.unwrap().queued;
         assert_eq!(finished + reclaimed, 1, "round {round}");
         let state = bench.state(lease.job).await;

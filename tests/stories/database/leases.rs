@@ -101,7 +101,7 @@ async fn a_beat_hears_of_a_cancel() {
     let bench = Bench::new().await;
     let (person, lease) = bench.running("ann").await;
     let asked = sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap();
-    assert_eq!(asked, sync_jobs::Cancel::Asked);
+    assert_eq!(asked, sync_jobs::CancelOutcome::Asked);
     let heard = sync_runs::beat(&bench, lease.worker, &[(lease.job, lease.epoch)]).await.unwrap();
     assert_eq!(heard, [(lease.job, lease.epoch, Beat::Cancelled)]);
 }

@@ -1,7 +1,7 @@
 //! Limits of the transactions in which rows are locked: whoever freezes in one is ended by the server.
 
 use super::*;
-use paceline_shared::db::{fenced::IDLE_LIMIT, sync_jobs::Cancel, sync_runs};
+use paceline_shared::db::{fenced::IDLE_LIMIT, sync_jobs::CancelOutcome, sync_runs};
 use paceline_tests::{rows::change, wait::until};
 
 /// Notes with each change of a job under which limits its transaction runs.
@@ -73,11 +73,11 @@ async fn whoever_freezes_while_he_cancels_keeps_no_row() {
     let bench = spied().await;
     let (person, job) = bench.queued("idle").await;
     forget(&bench).await;
-    assert_eq!(sync_jobs::cancel(&bench, person.user, job).await.unwrap(), Cancel::Done);
+    assert_eq!(sync_jobs::cancel(&bench, person.user, job).await.unwrap(), CancelOutcome::Done);
     assert_limited(&bench, "cancelling what nobody runs").await;
     let (person, lease) = bench.running("busy").await;
     forget(&bench).await;
-    assert_eq!(sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap(), Cancel::Asked);
+    assert_eq!(sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap(), CancelOutcome::Asked);
     assert_limited(&bench, "cancelling what somebody runs").await;
 }
 

@@ -6,6 +6,7 @@ mod enqueue;
 mod fence;
 mod history;
 mod keys;
+mod lanes;
 mod leases;
 mod limits;
 mod moves;
@@ -13,6 +14,7 @@ mod outcomes;
 mod progress;
 mod retry;
 mod secrets;
+mod suspects;
 
 use chrono::{DateTime, Utc};
 use paceline_shared::{
@@ -22,7 +24,7 @@ use paceline_shared::{
         connection_secrets::Tokens,
         connections::{self, Grant, State},
         fenced::{Advance, Fenced},
-        sync_jobs::{self, Claimed, Cursor, Enqueued, NewSync},
+        sync_jobs::{self, Claimed, Cursor, Enqueued, NewSync, WhenLive},
         sync_outcomes::{self, Lease, Outcome},
         sync_progress::Snapshot,
         users,
@@ -76,7 +78,7 @@ impl Bench {
     async fn enqueue(&self, person: Person, class: Class) -> Enqueued {
         let sync = NewSync { class, ..new_sync(person) };
         let mut tx = self.begin().await.expect("a transaction");
-        let enqueued = sync_jobs::enqueue(&mut tx, &sync).await.expect("an answer");
+        let enqueued = sync_jobs::enqueue(&mut tx, &sync, WhenLive::Refuse).await.expect("an answer");
         tx.commit().await.expect("a commit");
         enqueued
     }
@@ -86,7 +88,7 @@ impl Bench {
         let person = self.person(subject).await;
         match self.enqueue(person, Class::Interactive).await {
             Enqueued::New(job) => (person, job),
-            Enqueued::Live(job) => panic!("{job} was there already"),
+            Enqueued::Live(job) | Enqueued::Merged(job) => panic!("{job} was there already"),
         }
     }
 
@@ -95,6 +97,7 @@ impl Bench {
         sync_jobs::claim(self, worker, Provider::Strava, 1000, Cursor::START)
             .await
             .expect("a claim")
+            .jobs
     }
 
     /// A sync in the hands of a new worker.
@@ -113,7 +116,7 @@ impl Bench {
     }
 
     async fn settle(&self, lease: Lease, outcome: Outcome) -> Vec<JobId> {
-        sync_outcomes::settle(self, &[(lease, outcome)]).await.expect("an answer")
+        sync_outcomes::settle(self, &[(lease, outcome)]).await.expect("an answer").held
     }
 
     /// Makes the owner look silent for so long.
@@ -173,6 +176,8 @@ fn new_sync(person: Person) -> NewSync {
         class: Class::Interactive,
         range: PgRange { start: Bound::Unbounded, end: Bound::Unbounded },
         options: SyncOptions::default(),
+        trace: None,
+        requested_by: None,
     }
 }
 

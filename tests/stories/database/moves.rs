@@ -3,7 +3,7 @@
 use super::*;
 use paceline_shared::{
     db::{
-        sync_jobs::{Cancel, Retry},
+        sync_jobs::{CancelOutcome, RetryOptions, RetryOutcome},
         sync_runs,
     },
     job_state::{Event, JobState, after},
@@ -83,16 +83,16 @@ async fn make(bench: &Bench, a_move: &Move, person: Person, lease: Lease) {
         }
         Move::Cancel => {
             let asked = sync_jobs::cancel(bench, person.user, lease.job).await.unwrap();
-            if asked == Cancel::Asked {
+            if asked == CancelOutcome::Asked {
                 assert_eq!(bench.state(lease.job).await, "running", "its worker is in the way");
                 bench.settle(lease, Outcome::Released).await;
             }
         }
         Move::Retry => {
             let mut tx = bench.begin().await.unwrap();
-            let answer = sync_jobs::retry(&mut tx, person.user, lease.job).await.unwrap();
+            let answer = sync_jobs::retry(&mut tx, person.user, lease.job, RetryOptions::default()).await.unwrap();
             tx.commit().await.unwrap();
-            assert_ne!(answer, Retry::NotFound);
+            assert_ne!(answer, RetryOutcome::NotFound);
         }
     }
 }

@@ -127,7 +127,7 @@ async fn outcomes_are_settled_together_and_a_stale_one_among_them_spoils_nothing
         (stale, Outcome::Completed),
         (leases[2], Outcome::Released),
     ];
-    let mut held = sync_outcomes::settle(&bench, &batch).await.unwrap();
+    let mut held = sync_outcomes::settle(&bench, &batch).await.unwrap().held;
     held.sort_unstable();
     assert_eq!(held, [leases[0].job, leases[2].job]);
     let mut states = Vec::new();

@@ -3,14 +3,14 @@
 use super::*;
 use paceline_shared::db::{
     record_failures::{self, NewFailure},
-    sync_jobs::Retry,
+    sync_jobs::{RetryOptions, RetryOutcome},
 };
 
 async fn retry(bench: &Bench, person: Person, job: JobId) {
     let mut tx = bench.begin().await.unwrap();
-    let answer = sync_jobs::retry(&mut tx, person.user, job).await.unwrap();
+    let answer = sync_jobs::retry(&mut tx, person.user, job, RetryOptions::default()).await.unwrap();
     tx.commit().await.unwrap();
-    assert_eq!(answer, Retry::Queued(Provider::Strava));
+    assert_eq!(answer, RetryOutcome::Queued(Provider::Strava));
 }
 
 /// Two records that failed alone, with the checkpoint of their batch.

@@ -35,9 +35,6 @@ pub(super) async fn run(run: &mut Run<'_>, first: i32) -> Result<(), Error> {
         }
         let (wanted, ids) = stage(run, page, &answer, &before).await?;
         before = ids;
-        if let Some((reason, until)) = answer.quota_spent {
-            return Err(run.wait(reason, until));
-        }
         if !run.job.options.skip_weather_enrichment {
             if warming.len() >= WARMING {
                 // A warmer that panicked or failed left work to enrich, nothing else.
@@ -60,7 +57,7 @@ async fn ask(run: &Run<'_>, page: i32) -> Result<providers::Page, Error> {
             Ok(token) => token,
             Err(error) => return Err(run.no_token(error, page).await),
         };
-        match run.app.strava.page(&token.tokens.access, &run.job.range, page).await {
+        match run.app.strava.page(&token.tokens.access, &run.job.range, page, run.job.tier).await {
             Ok(answer) => return Ok(answer),
             Err(providers::Error::Unauthorized(_)) if refused.is_none() => {
                 refused = Some(token.version);

@@ -12,7 +12,7 @@ mod weather;
 use crate::{
     attempt::Error,
     job::{App, Job},
-    providers,
+    observe, providers,
     queue::{Held, Stop},
     tokens,
 };
@@ -47,6 +47,7 @@ pub(crate) async fn run(app: &App, job: &Job, held: &Held) -> Result<(), Error> 
         weather_down: false,
     };
     loop {
+        let (phase, began) = (run.phase(), Instant::now());
         match run.at {
             Checkpoint::Fetch { next_page } => fetch::run(&mut run, next_page).await?,
             Checkpoint::Enrich { next_page, next_item } => {
@@ -55,8 +56,12 @@ pub(crate) async fn run(app: &App, job: &Job, held: &Held) -> Result<(), Error> 
             Checkpoint::Store { next_page, next_item } => {
                 store::run(&mut run, next_page, next_item).await?;
             }
-            Checkpoint::Done => return Ok(()),
+            Checkpoint::Done => {
+                observe::sync_stored(job, &run.counts);
+                return Ok(());
+            }
         }
+        observe::phase_ended(job, phase, &run.counts, began.elapsed());
     }
 }
 
@@ -89,7 +94,9 @@ impl Run<'_> {
         match self.held.stop_asked() {
             Stop::No => Ok(()),
             Stop::LeaseLost => Err(Error::LeaseLost),
-            Stop::Shutdown | Stop::Cancelled => Err(Error::Stopped),
+            Stop::HandBack | Stop::TimedOut | Stop::OutOfMemory | Stop::Cancelled => {
+                Err(Error::Stopped)
+            }
         }
     }
 
@@ -117,6 +124,7 @@ impl Run<'_> {
         };
         tx.commit(advance).await.map_err(|error| self.fence(error))?;
         self.at = to;
+        self.held.moved_to(to.phase());
         self.counts = counts;
         if due {
             self.shown = Some((Instant::now(), to.phase()));
@@ -159,8 +167,10 @@ impl Run<'_> {
         {
             return self.db(error);
         }
-        if let E::Wait { reason, until } = error {
-            return self.wait(reason, until);
+        match error {
+            E::Wait { reason, until } => return self.wait(reason, until),
+            E::Unmetered(error) => return self.db(error),
+            _ => {}
         }
         let mut context = error.context();
         context.insert("page".to_owned(), page.into());
@@ -168,8 +178,15 @@ impl Run<'_> {
     }
 
     fn wait(&self, reason: &'static str, until: chrono::DateTime<Utc>) -> Error {
-        let message =
-            format!("{} allows more at {} UTC", self.job.provider.title(), until.format("%H:%M"));
+        let title = self.job.provider.title();
+        let message = if reason == "breaker_open" {
+            format!(
+                "{title} does not answer; it is asked again at {} UTC",
+                until.format("%H:%M:%S")
+            )
+        } else {
+            format!("{title} allows more at {} UTC", until.format("%H:%M"))
+        };
         Error::Wait { reason, until, message }
     }
 

@@ -1,13 +1,16 @@
 //! HTTP as every provider needs it: one client each, bounded in time and size, and single calls
 //! repeated while a repeat may help. The only file that names `backoff` or builds a client.
 //!
-//! It knows no provider: what a body must be, and what a refusal means, its caller says.
+//! It knows no provider: what a body must be, and what a refusal means, its caller says; whether a try may
+//! be made, its gate.
 
 mod failure;
+mod gate;
 #[cfg(test)]
 mod tests;
 
 pub use failure::{Failure, Refusal};
+pub use gate::{Closed, End, Gate, Pass};
 
 use super::Detail;
 use backoff::ExponentialBackoff;
@@ -20,7 +23,10 @@ use reqwest::{
 };
 use std::{
     error::Error as _,
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -91,6 +97,7 @@ pub struct Http {
     provider: &'static str,
     client: Client,
     options: HttpOptions,
+    gate: Option<Arc<dyn Gate>>,
 }
 
 impl Http {
@@ -114,7 +121,13 @@ impl Http {
             tracing::warn!(provider, %error, "no certificate authorities: https will not work");
             builder().tls_certs_only([]).build()
         })?;
-        Ok(Self { provider, client, options })
+        Ok(Self { provider, client, options, gate: None })
+    }
+
+    /// The same client, each of whose tries goes through `gate`.
+    #[must_use]
+    pub fn behind(&self, gate: Arc<dyn Gate>) -> Self {
+        Self { gate: Some(gate), ..self.clone() }
     }
 
     /// Asks until there is an answer that `read` can read, or no further try would help. Only for
@@ -160,8 +173,19 @@ impl Http {
         let attempt = || async {
             let tries = tries.fetch_add(1, Ordering::Relaxed) + 1;
             let detail = Detail { endpoint: endpoint.to_owned(), tries, ..Detail::default() };
+            let mut pass = match &self.gate {
+                Some(gate) => Some(
+                    gate.enter()
+                        .await
+                        .map_err(|closed| backoff::Error::permanent(Failure::from(closed)))?,
+                ),
+                None => None,
+            };
             let began = Instant::now();
-            let result = self.try_once(build(&self.client), &read, detail).await;
+            let result = self.try_once(build(&self.client), &read, detail, &mut pass).await;
+            if let Some(pass) = pass {
+                pass.over(result.as_ref().map_or_else(end, |_| End::Whole));
+            }
             let outcome = result.as_ref().map_or_else(|(failure, _)| failure.outcome(), |_| "ok");
             metrics::histogram!("paceline_provider_request_seconds", "provider" => self.provider)
                 .record(began.elapsed());
@@ -192,6 +216,7 @@ impl Http {
         request: RequestBuilder,
         read: &impl Fn(&[u8]) -> Option<T>,
         mut detail: Detail,
+        pass: &mut Option<Box<dyn Pass>>,
     ) -> Result<Answer<T>, (Failure, Again)> {
         let mut response = match request.send().await {
             Ok(response) => response,
@@ -200,6 +225,9 @@ impl Http {
         let status = response.status();
         detail.status = Some(status.as_u16());
         let headers = std::mem::take(response.headers_mut());
+        if let Some(pass) = pass {
+            pass.heard(status, &headers);
+        }
         let body = self.body(response, &detail).await?;
         if status.is_success() {
             let Some(data) = read(&body) else {
@@ -239,6 +267,16 @@ impl Http {
                 Err(error) => return Err(no_answer(&error, detail.clone())),
             }
         }
+    }
+}
+
+/// What a gate hears of a try that failed.
+fn end((failure, again): &(Failure, Again)) -> End {
+    match (failure, again) {
+        (Failure::Network(_), Again::Unsent) => End::Unsent,
+        (Failure::Network(_), _) => End::Broken,
+        (Failure::Unsendable(_), _) => End::Unmade,
+        _ => End::Whole,
     }
 }
 

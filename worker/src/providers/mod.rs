@@ -10,6 +10,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use paceline_shared::{
     activity::{Activity, Position},
+    db,
     failure::Code,
 };
 use serde_json::{Map, Value};
@@ -21,8 +22,6 @@ pub struct Page {
     pub body: Bytes,
     /// Items in it; 0 is the end.
     pub items: i32,
-    /// This call was the last that a quota allowed: `rate_limit` or `quota_exceeded`, and when to ask again.
-    pub quota_spent: Option<(&'static str, DateTime<Utc>)>,
 }
 
 /// The little that fetch and enrich must know of an item, read leniently: what is odd is `None` here
@@ -59,10 +58,10 @@ pub type Read = fn(&str) -> Result<Activity, Unreadable>;
 /// Why a provider gave nothing. An error is never an empty answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Wait: a quota is spent, or the provider said so.
+    /// Wait: a quota is spent, the breaker is open, or the provider said so.
     #[error("{reason}: asked to wait until {until}")]
     Wait {
-        /// `rate_limit` or `quota_exceeded`.
+        /// `rate_limit`, `quota_exceeded` or `breaker_open`.
         reason: &'static str,
         /// When to ask again.
         until: DateTime<Utc>,
@@ -93,6 +92,9 @@ pub enum Error {
         /// Which call.
         detail: Detail,
     },
+    /// No call was made: whether one may be could not be asked of Postgres.
+    #[error("no call may be made while Postgres does not answer")]
+    Unmetered(#[source] db::Error),
 }
 
 /// Which call, and what came back; never a token or a body.
@@ -121,6 +123,7 @@ impl Error {
             Self::Temporary(_) => Code::TemporaryApiError,
             Self::Refused(_) => Code::InvalidData,
             Self::TooLarge { .. } => Code::MemoryLimit,
+            Self::Unmetered(_) => Code::DatabaseTimeout,
         }
     }
 

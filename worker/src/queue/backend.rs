@@ -1,12 +1,12 @@
 //! The apalis `Backend`: hands claimed jobs to the worker's loop and starts and ends the tasks around it.
 
 use super::{
-    Config, Shared,
+    Config, Shared, alone,
     claimer::{self, Taken},
     held::Stop,
     keeper,
     layer::FinishLayer,
-    listener, tidy,
+    listener, memory, tidy,
 };
 use crate::job::Job;
 use apalis_core::{
@@ -55,12 +55,15 @@ impl Backend for PgBackend {
     ) -> Poll<Result<(), Infallible>> {
         if let Some(sender) = self.to_start.take() {
             let shared = &self.shared;
+            self.tasks.spawn(alone::run(shared.clone(), sender.clone()));
             self.tasks.spawn(claimer::run(shared.clone(), sender));
             self.tasks.spawn(listener::run(shared.clone()));
             self.tasks.spawn(keeper::beat(shared.clone()));
             self.tasks.spawn(keeper::hand_back(shared.clone()));
             self.tasks.spawn(keeper::promote(shared.clone()));
             self.tasks.spawn(keeper::sweep(shared.clone()));
+            self.tasks.spawn(keeper::ask_cancels(shared.clone()));
+            self.tasks.spawn(memory::watch(shared.clone()));
             self.tasks.spawn(tidy::run(shared.clone()));
             worker.heartbeat(cx);
         }
@@ -105,9 +108,10 @@ async fn close(shared: Arc<Shared>, mut taken: mpsc::Receiver<Taken>, mut tasks:
     let give_back = async {
         while let Some(Taken { held, .. }) = taken.recv().await {
             let _guard = shared.registry.guard(&held);
-            held.ask_stop(Stop::Shutdown);
+            held.ask_stop(Stop::HandBack);
             shared.finisher.finish(held.lease(), Outcome::Released).await;
         }
+        claimer::hand_back_unknown(&shared).await?;
         workers::stop(&shared.db, shared.config.worker).await
     };
     let said = tokio::time::timeout(LAST_WORDS, give_back).await;

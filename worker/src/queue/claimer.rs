@@ -1,18 +1,24 @@
 //! Takes jobs, as many as there are free slots and never more: nothing waits in a buffer unleased.
 
-use super::{Shared, held::Held, jitter};
+use super::{Shared, answered, held::Held, jitter};
 use crate::job::Job;
 use paceline_shared::{
     Provider,
     db::{
         Error,
-        sync_jobs::{self, Claimed, Cursor},
+        sync_jobs::{self, Claim, Claimed, Cursor, Standing},
         sync_outcomes::{Lease, Outcome},
+        sync_runs,
     },
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::{OwnedSemaphorePermit, futures::Notified, mpsc},
     time::Instant,
 };
 
@@ -22,6 +28,8 @@ const BATCH: usize = 500;
 const CURSOR_LIFE: Duration = Duration::from_secs(1);
 const BACKOFF: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(2);
+/// How much more often a worker looks that nothing can be said to.
+const DEAF: u32 = 4;
 
 /// A job on its way to its handler.
 #[derive(Debug)]
@@ -31,61 +39,114 @@ pub(super) struct Taken {
 }
 
 pub(super) async fn run(shared: Arc<Shared>, out: mpsc::Sender<Taken>) {
-    let mut cursors = Cursors::new(&shared.config.providers);
+    let mut lanes = Lanes::new(&shared.config.providers);
     let mut backoff = *BACKOFF.start();
-    while let Some(mut slots) = free_slots(&shared).await {
-        match cursors.claim(&shared, slots.len()).await {
-            Ok(claimed) => {
+    while free_slot(&shared).await {
+        let Some(gate) = shared.drain.run_until_cancelled(shared.gate.lock()).await else { return };
+        if let Err(error) = hand_back_unknown(&shared).await {
+            drop(gate);
+            pause(&shared, &mut backoff, &error).await;
+            continue;
+        }
+        let mut slots = free_slots(&shared);
+        if slots.is_empty() {
+            continue;
+        }
+        // From now on, lest one that ends while the claim is under way goes unseen.
+        let removed = shared.registry.removed();
+        tokio::pin!(removed);
+        removed.as_mut().enable();
+        match lanes.claim(&shared, slots.len()).await {
+            Ok(Round { claimed, then }) => {
                 backoff = *BACKOFF.start();
-                let may_be_more = claimed.len() == slots.len();
                 for one in claimed {
                     let Some(slot) = slots.pop() else { break };
                     if start(&shared, &out, one, slot).await.is_err() {
                         return;
                     }
                 }
-                drop(slots);
-                if !may_be_more {
-                    wait_for_work(&shared).await;
-                    cursors.restart();
+                drop((slots, gate));
+                if then != Then::GoOn {
+                    wait_for_work(&shared, (then == Then::WaitForRoom).then_some(removed)).await;
+                    lanes.restart();
                 }
             }
             Err(error) => {
-                drop(slots);
-                tracing::warn!(reason = error.reason(), ?backoff, "claim failed");
-                let pause = tokio::time::sleep(jitter(backoff));
-                let _drained = shared.drain.run_until_cancelled(pause).await;
-                backoff = (backoff * 2).min(*BACKOFF.end());
+                shared.unsure.store(true, Ordering::Release);
+                drop((slots, gate));
+                pause(&shared, &mut backoff, &error).await;
             }
         }
     }
 }
 
-/// All slots that are free, as soon as one is; `None` when the worker drains.
-async fn free_slots(shared: &Shared) -> Option<Vec<OwnedSemaphorePermit>> {
-    let first =
-        shared.drain.run_until_cancelled(shared.slots.clone().acquire_owned()).await?.ok()?;
-    let mut slots = vec![first];
-    while slots.len() < BATCH
-        && let Ok(another) = shared.slots.clone().try_acquire_owned()
-    {
-        slots.push(another);
-    }
-    Some(slots)
+async fn pause(shared: &Shared, backoff: &mut Duration, error: &Error) {
+    tracing::warn!(reason = error.reason(), ?backoff, "claim failed");
+    let pause = tokio::time::sleep(jitter(*backoff));
+    let _drained = shared.drain.run_until_cancelled(pause).await;
+    *backoff = (*backoff * 2).min(*BACKOFF.end());
 }
 
-async fn wait_for_work(shared: &Shared) {
+/// Waits until a slot is free and there is memory for a job; false when the worker drains.
+async fn free_slot(shared: &Shared) -> bool {
+    let free = async {
+        loop {
+            drop(shared.slots.acquire().await);
+            if !shared.full.load(Ordering::Acquire) {
+                return;
+            }
+            shared.wake.notified().await;
+        }
+    };
+    shared.drain.run_until_cancelled(free).await.is_some()
+}
+
+/// All slots that are free now.
+fn free_slots(shared: &Shared) -> Vec<OwnedSemaphorePermit> {
+    let free = || shared.slots.clone().try_acquire_owned().ok();
+    std::iter::from_fn(free).take(BATCH).collect()
+}
+
+/// A claim whose answer was lost may have brought jobs that nobody here knows of. Left alone, their leases
+/// would run out, as if this worker had been lost with them.
+pub(super) async fn hand_back_unknown(shared: &Shared) -> Result<(), Error> {
+    if !shared.unsure.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    for (job, epoch) in answered(sync_runs::held_by(&shared.db, shared.config.worker)).await? {
+        if shared.registry.of(job).is_none_or(|held| held.lease().epoch != epoch) {
+            tracing::warn!(sync.id = %job, "handing back a job whose claim was not answered");
+            let lease = Lease { job, epoch, worker: shared.config.worker };
+            shared.finisher.finish(lease, Outcome::Released).await;
+        }
+    }
+    shared.unsure.store(false, Ordering::Release);
+    Ok(())
+}
+
+/// Until there may be work; `room`: the end of one of our own jobs makes some.
+async fn wait_for_work(shared: &Shared, room: Option<Pin<&mut Notified<'_>>>) {
+    let often = if *shared.hears.borrow() { 1 } else { DEAF };
+    let room = async {
+        match room {
+            Some(room) => room.await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         () = shared.wake.notified() => {}
-        () = tokio::time::sleep(jitter(shared.config.poll_every)) => {}
+        () = room => {}
+        () = tokio::time::sleep(jitter(shared.config.poll_every / often)) => {}
         () = shared.drain.cancelled() => {}
     }
 }
 
 /// The worker is gone; the leases run out by themselves.
-struct Gone;
+#[derive(Debug)]
+pub(super) struct Gone;
 
-async fn start(
+/// Sends a claimed job on its way, in a slot of its own.
+pub(super) async fn start(
     shared: &Arc<Shared>,
     out: &mpsc::Sender<Taken>,
     claimed: Claimed,
@@ -96,7 +157,9 @@ async fn start(
         .increment(1);
     match Job::read(&claimed) {
         Ok(job) => {
-            let held = Held::new(lease, claimed.attempt, claimed.max_retries);
+            let held = Held::new(lease, claimed.attempt, claimed.max_retries)
+                .in_phase(job.checkpoint.phase())
+                .within(job.time_limit().unwrap_or(shared.config.job_timeout));
             shared.registry.add(held.clone(), slot).await;
             out.send(Taken { job, held }).await.map_err(|_closed| Gone)
         }
@@ -108,14 +171,40 @@ async fn start(
     }
 }
 
+/// What a look at all lanes brought.
+struct Round {
+    claimed: Vec<Claimed>,
+    then: Then,
+}
+
+/// What to do after a look at all lanes. The later one outranks the earlier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Then {
+    /// Nothing more is there for us now: until somebody says otherwise, or for a while.
+    Wait,
+    /// A lane is full; the end of one of our own jobs may be what it waits for.
+    WaitForRoom,
+    /// A lane had as much as was asked for.
+    GoOn,
+}
+
+/// What follows from a claim of `asked` jobs.
+const fn then(claim: &Claim, asked: usize) -> Then {
+    match claim.lane {
+        Standing::Open | Standing::Urgent(..) if claim.jobs.len() >= asked => Then::GoOn,
+        Standing::Open | Standing::Urgent(..) | Standing::Held(_) => Then::Wait,
+        Standing::Full | Standing::Probing => Then::WaitForRoom,
+    }
+}
+
 /// A place in each provider's lane, so that a claim does not step over dead rows again and again.
-struct Cursors {
+struct Lanes {
     lanes: Vec<Provider>,
     places: HashMap<Provider, Cursor>,
     since: Instant,
 }
 
-impl Cursors {
+impl Lanes {
     fn new(lanes: &[Provider]) -> Self {
         Self { lanes: lanes.to_vec(), places: HashMap::new(), since: Instant::now() }
     }
@@ -126,36 +215,48 @@ impl Cursors {
     }
 
     /// Up to `limit` jobs over all lanes; each call begins with another lane.
-    async fn claim(&mut self, shared: &Shared, limit: usize) -> Result<Vec<Claimed>, Error> {
+    async fn claim(&mut self, shared: &Shared, limit: usize) -> Result<Round, Error> {
         if self.since.elapsed() > CURSOR_LIFE {
             self.restart();
         }
-        let mut all: Vec<Claimed> = Vec::new();
+        let mut round = Round { claimed: Vec::new(), then: Then::Wait };
         self.lanes.rotate_left(1);
         for lane in &self.lanes {
-            let left = i64::try_from(limit - all.len()).unwrap_or(i64::MAX);
-            if left == 0 {
+            let asked = limit - round.claimed.len();
+            if asked == 0 {
+                // Nothing is known of the others.
+                round.then = Then::GoOn;
                 break;
             }
+            let claim = |after| {
+                let asked = i64::try_from(asked).unwrap_or(i64::MAX);
+                answered(sync_jobs::claim(&shared.db, shared.config.worker, *lane, asked, after))
+            };
             let place = self.places.remove(lane);
-            let mut got = sync_jobs::claim(
-                &shared.db,
-                shared.config.worker,
-                *lane,
-                left,
-                place.unwrap_or(Cursor::START),
-            )
-            .await?;
-            if got.is_empty() && place.is_some() {
-                got =
-                    sync_jobs::claim(&shared.db, shared.config.worker, *lane, left, Cursor::START)
-                        .await?;
+            let mut got = match claim(place.unwrap_or(Cursor::START)).await {
+                Ok(got) => got,
+                // What the lanes before brought is ours and must run.
+                Err(error) if round.claimed.is_empty() => return Err(error),
+                Err(error) => {
+                    tracing::warn!(reason = error.reason(), lane = lane.as_str(), "claim failed");
+                    break;
+                }
+            };
+            if got.jobs.is_empty() && place.is_some() && got.lane == Standing::Open {
+                got = match claim(Cursor::START).await {
+                    Ok(got) => got,
+                    Err(error) if round.claimed.is_empty() => return Err(error),
+                    Err(_) => break,
+                };
             }
-            if let Some(last) = got.last() {
+            round.then = round.then.max(then(&got, asked));
+            if let Some(last) = got.jobs.last()
+                && got.lane == Standing::Open
+            {
                 self.places.insert(*lane, Cursor::behind(last));
             }
-            all.append(&mut got);
+            round.claimed.append(&mut got.jobs);
         }
-        Ok(all)
+        Ok(round)
     }
 }

@@ -1,12 +1,12 @@
 //! Acknowledges outcomes: whatever comes within a moment goes to Postgres as one transaction. It tries
 //! until Postgres answers; a fence in the statement makes a repetition harmless.
 
-use super::jitter;
+use super::{answered, jitter};
 use paceline_shared::{
     JobId,
     db::{
         Db, Error,
-        sync_outcomes::{Lease, Outcome, settle},
+        sync_outcomes::{Lease, Outcome, Settled, settle},
     },
     notify::{self, Notifier},
 };
@@ -68,12 +68,15 @@ async fn run(settler: Settler, notifier: Notifier, mut asks: mpsc::UnboundedRece
         }
         let (outcomes, answers): (Vec<_>, Vec<_>) =
             batch.drain(..).map(|(lease, outcome, answer)| ((lease, outcome), answer)).unzip();
-        let held = settler.all(&outcomes).await;
-        for ((lease, outcome), answer) in outcomes.iter().zip(answers) {
+        let Settled { held, follow_ups } = settler.all(&outcomes).await;
+        let held: HashSet<JobId> = held.into_iter().collect();
+        for follow_up in follow_ups {
+            notifier.say(notify::JOBS, &follow_up.provider);
+            notifier.say(notify::LIVE, &follow_up.job);
+        }
+        for ((lease, _), answer) in outcomes.iter().zip(answers) {
             let ours = held.contains(&lease.job);
             if ours {
-                let name = outcome_name(outcome);
-                metrics::counter!("paceline_jobs_finished_total", "outcome" => name).increment(1);
                 notifier.say(notify::LIVE, &lease.job);
             } else {
                 metrics::counter!("paceline_leases_lost_total").increment(1);
@@ -93,17 +96,18 @@ struct Settler {
 
 impl Settler {
     /// Settles all, together where that works and one by one where one of them spoils the batch.
-    async fn all(&self, outcomes: &[(Lease, Outcome)]) -> HashSet<JobId> {
+    async fn all(&self, outcomes: &[(Lease, Outcome)]) -> Settled {
         match self.until_answered(outcomes).await {
-            Ok(held) => held,
+            Ok(settled) => settled,
             Err(Error::Refused(_) | Error::Other(_)) if outcomes.len() > 1 => {
-                let mut held = HashSet::new();
+                let mut all = Settled::default();
                 for one in outcomes {
-                    held.extend(
-                        self.until_answered(std::slice::from_ref(one)).await.unwrap_or_default(),
-                    );
+                    let mut settled =
+                        self.until_answered(std::slice::from_ref(one)).await.unwrap_or_default();
+                    all.held.append(&mut settled.held);
+                    all.follow_ups.append(&mut settled.follow_ups);
                 }
-                held
+                all
             }
             Err(error) => {
                 let jobs = outcomes.len();
@@ -112,17 +116,17 @@ impl Settler {
                     reason = error.reason(),
                     "outcomes not taken; the leases will run out"
                 );
-                HashSet::new()
+                Settled::default()
             }
         }
     }
 
     /// Repeats while Postgres is away or busy; any other error is the answer.
-    async fn until_answered(&self, outcomes: &[(Lease, Outcome)]) -> Result<HashSet<JobId>, Error> {
+    async fn until_answered(&self, outcomes: &[(Lease, Outcome)]) -> Result<Settled, Error> {
         let (mut backoff, began) = (*BACKOFF.start(), Instant::now());
         loop {
-            let error = match settle(&self.db, outcomes).await {
-                Ok(held) => return Ok(held.into_iter().collect()),
+            let error = match answered(settle(&self.db, outcomes)).await {
+                Ok(settled) => return Ok(settled),
                 Err(error @ (Error::Unreachable(_) | Error::Busy(_))) => error,
                 Err(error) => return Err(error),
             };
@@ -134,16 +138,5 @@ impl Settler {
             tokio::time::sleep(jitter(backoff)).await;
             backoff = (backoff * 2).min(*BACKOFF.end());
         }
-    }
-}
-
-const fn outcome_name(outcome: &Outcome) -> &'static str {
-    match outcome {
-        Outcome::Completed => "completed",
-        Outcome::Failed(_) => "failed",
-        Outcome::Cancelled => "cancelled",
-        Outcome::Released => "released",
-        Outcome::Parked { .. } => "parked",
-        Outcome::Retry { .. } => "retry",
     }
 }

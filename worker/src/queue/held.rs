@@ -1,10 +1,15 @@
-//! A lease in the hands of this process: the right to write for a job, and the way to ask the job to stop.
+//! A lease in the hands of this process: the right to write for a job, the way to ask the job to stop, and
+//! what is known of it meanwhile.
 
-use paceline_shared::db::sync_outcomes::Lease;
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use paceline_shared::{db::sync_outcomes::Lease, progress::Phase};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    time::Duration,
 };
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Why a job shall stop. The later one outranks the earlier.
@@ -13,12 +18,16 @@ use tokio_util::sync::CancellationToken;
 pub enum Stop {
     /// It need not.
     No = 0,
-    /// The process ends.
-    Shutdown = 1,
+    /// Another process shall have it: this one ends, or needs to be empty for a while.
+    HandBack = 1,
+    /// The attempt took too long.
+    TimedOut = 2,
+    /// The process holds more memory than it may.
+    OutOfMemory = 3,
     /// Its user wants it to.
-    Cancelled = 2,
+    Cancelled = 4,
     /// Another worker has it, or may have it.
-    LeaseLost = 3,
+    LeaseLost = 5,
 }
 
 /// The lease as its job sees it. Clones are the same lease.
@@ -27,21 +36,59 @@ pub struct Held {
     lease: Lease,
     attempt: i16,
     max_retries: i16,
-    why: Arc<AtomicU8>,
+    time_limit: Duration,
+    since: Instant,
+    state: Arc<State>,
     stop: CancellationToken,
     lost: CancellationToken,
 }
 
+#[derive(Debug)]
+struct State {
+    why: AtomicU8,
+    phase: Mutex<Phase>,
+    moved: AtomicBool,
+}
+
 impl Held {
+    /// A lease just taken.
     pub(crate) fn new(lease: Lease, attempt: i16, max_retries: i16) -> Self {
+        let state = State {
+            why: AtomicU8::new(Stop::No as u8),
+            phase: Mutex::new(Phase::Fetch),
+            moved: AtomicBool::new(false),
+        };
         Self {
             lease,
             attempt,
             max_retries,
-            why: Arc::default(),
+            time_limit: Duration::MAX,
+            since: Instant::now(),
+            state: Arc::new(state),
             stop: CancellationToken::new(),
             lost: CancellationToken::new(),
         }
+    }
+
+    /// The same, for an attempt that may take so long.
+    pub(crate) fn within(self, time_limit: Duration) -> Self {
+        Self { time_limit, ..self }
+    }
+
+    /// How long the attempt may take.
+    #[must_use]
+    pub const fn time_limit(&self) -> Duration {
+        self.time_limit
+    }
+
+    /// The same, of a job that goes on in `phase`.
+    pub(crate) fn in_phase(self, phase: Phase) -> Self {
+        *self.phase_cell() = phase;
+        self
+    }
+
+    fn phase_cell(&self) -> MutexGuard<'_, Phase> {
+        self.state.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The lease itself.
@@ -62,13 +109,37 @@ impl Held {
         self.max_retries
     }
 
+    /// When it was taken.
+    pub(super) const fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Where in the pipeline its job is.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        *self.phase_cell()
+    }
+
+    /// The job has committed a checkpoint and goes on in this phase.
+    pub(crate) fn moved_to(&self, phase: Phase) {
+        *self.phase_cell() = phase;
+        self.state.moved.store(true, Ordering::Release);
+    }
+
+    /// Whether the checkpoint has moved since the lease was taken.
+    pub(super) fn has_moved(&self) -> bool {
+        self.state.moved.load(Ordering::Acquire)
+    }
+
     /// Why the job shall stop; [`Stop::No`] while it need not. A job asks at its safe points.
     #[must_use]
     pub fn stop_asked(&self) -> Stop {
-        match self.why.load(Ordering::Acquire) {
+        match self.state.why.load(Ordering::Acquire) {
             0 => Stop::No,
-            1 => Stop::Shutdown,
-            2 => Stop::Cancelled,
+            1 => Stop::HandBack,
+            2 => Stop::TimedOut,
+            3 => Stop::OutOfMemory,
+            4 => Stop::Cancelled,
             _ => Stop::LeaseLost,
         }
     }
@@ -85,7 +156,7 @@ impl Held {
     }
 
     pub(crate) fn ask_stop(&self, why: Stop) {
-        self.why.fetch_max(why as u8, Ordering::AcqRel);
+        self.state.why.fetch_max(why as u8, Ordering::AcqRel);
         self.stop.cancel();
         if why == Stop::LeaseLost {
             self.lost.cancel();
@@ -103,9 +174,16 @@ mod tests {
         let lease = Lease { job: JobId::fresh(), epoch: 1, worker: WorkerId::fresh() };
         let held = Held::new(lease, 1, 0);
         assert_eq!(held.stop_asked(), Stop::No);
-        held.ask_stop(Stop::Cancelled);
-        held.ask_stop(Stop::Shutdown);
-        assert_eq!(held.stop_asked(), Stop::Cancelled);
+        for (asked, counts) in [
+            (Stop::HandBack, Stop::HandBack),
+            (Stop::OutOfMemory, Stop::OutOfMemory),
+            (Stop::TimedOut, Stop::OutOfMemory),
+            (Stop::Cancelled, Stop::Cancelled),
+            (Stop::HandBack, Stop::Cancelled),
+        ] {
+            held.ask_stop(asked);
+            assert_eq!(held.stop_asked(), counts);
+        }
         held.ask_stop(Stop::LeaseLost);
         held.ask_stop(Stop::Cancelled);
         assert_eq!(held.stop_asked(), Stop::LeaseLost);

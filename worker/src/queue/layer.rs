@@ -5,9 +5,9 @@ use super::{
     Shared,
     held::{Held, Stop},
 };
-use crate::{attempt, job::Job};
+use crate::{attempt, job::Job, observe::Ended};
 use apalis_core::{error::BoxDynError, task::Task};
-use paceline_shared::db::sync_outcomes::Outcome;
+use paceline_shared::{Provider, db::sync_outcomes::Outcome};
 use std::{
     future::Future,
     pin::Pin,
@@ -68,27 +68,33 @@ where
             epoch = held.lease().epoch,
             worker = %held.lease().worker,
             provider = %task.args.provider,
+            trace.id = task.args.trace.map(tracing::field::display),
         );
         let shared = self.shared.clone();
+        let provider = task.args.provider;
         let work = {
             // The job is spawned in the call: the span must be open by then.
             let _in_span = span.enter();
             self.inner.call(task)
         };
-        Box::pin(async move { finish(shared, held, work).await }.instrument(span))
+        Box::pin(async move { finish(shared, held, provider, work).await }.instrument(span))
     }
 }
 
 async fn finish<E: Into<BoxDynError>>(
     shared: Arc<Shared>,
     held: Held,
+    provider: Provider,
     work: impl Future<Output = Result<(), E>> + Send,
 ) -> Result<(), BoxDynError> {
     let _guard = shared.registry.guard(&held);
     let began = Instant::now();
     let outcome = outcome(&shared, &held, work).await;
     attempt::report(&outcome, began.elapsed());
-    if !shared.finisher.finish(held.lease(), outcome).await {
+    let ended = Ended::new(provider, &outcome, began.elapsed());
+    if shared.finisher.finish(held.lease(), outcome).await {
+        ended.count();
+    } else {
         tracing::warn!("the lease was lost before the acknowledgement");
     }
     // The worker's loop has no business with a job's failure: it is acknowledged.
@@ -110,16 +116,27 @@ async fn outcome<E: Into<BoxDynError>>(
         biased;
         () = held.lost() => return Outcome::Released,
         result = &mut work => return read(result),
-        why = held.stopped() => why,
+        why = stop_asked(held) => why,
     };
     // It may come to its next safe point, which saves the page in its hands.
-    let grace = if why == Stop::Cancelled { CANCEL_GRACE } else { shared.config.grace };
+    let grace = match why {
+        Stop::OutOfMemory => Duration::ZERO,
+        Stop::Cancelled => CANCEL_GRACE,
+        _ => shared.config.grace,
+    };
     tokio::select! {
         biased;
         () = held.lost() => Outcome::Released,
         result = &mut work => read(result),
-        () = tokio::time::sleep(grace) => {
-            if held.stop_asked() == Stop::Cancelled { Outcome::Cancelled } else { Outcome::Released }
-        }
+        () = tokio::time::sleep(grace) => attempt::stopped(held, shared.config.retry_base),
     }
+}
+
+/// Waits for a reason to stop. That the attempt takes too long is one: here and not in a layer of its own,
+/// which would end the job at once, wherever it is.
+async fn stop_asked(held: &Held) -> Stop {
+    if tokio::time::timeout(held.time_limit(), held.stopped()).await.is_err() {
+        held.ask_stop(Stop::TimedOut);
+    }
+    held.stop_asked()
 }

@@ -1,37 +1,22 @@
-//! One LISTEN connection a process: new work wakes the claimer, a cancel reaches its job at once. Without
-//! it the poll and the beat find out a little later.
+//! What other processes say: new work wakes the claimer, a cancel reaches its job at once. Whether it is
+//! heard is found out all the time; while it is not, the tasks poll.
 
-use super::{Shared, held::Stop, jitter};
-use paceline_shared::notify::{CANCEL, JOBS};
-use std::{sync::Arc, time::Duration};
+use super::Shared;
+use paceline_shared::{
+    listen::{Heard, listen},
+    notify::{CANCEL, JOBS, LANES},
+};
+use std::sync::Arc;
 
 pub(super) async fn run(shared: Arc<Shared>) {
-    let listening = async {
-        loop {
-            if let Err(error) = listen(&shared).await {
-                tracing::warn!(%error, "listener lost; polling goes on");
-            }
-            tokio::time::sleep(jitter(Duration::from_secs(1))).await;
+    let hear = |heard: Heard<'_>| match heard {
+        Heard::Said { channel: CANCEL, payload } => {
+            payload.split(',').filter_map(|id| id.parse().ok()).for_each(|job| shared.cancel(job));
         }
+        // Work, a lane that opened, or a new connection: something may have been missed.
+        Heard::Said { .. } | Heard::Anew => shared.wake.notify_one(),
     };
+    let channels = [JOBS, CANCEL, LANES];
+    let listening = listen(&shared.listening, &shared.db, &channels, &shared.hears, hear);
     shared.idle.run_until_cancelled(listening).await;
-}
-
-async fn listen(shared: &Shared) -> Result<(), sqlx::Error> {
-    let mut listener = shared.listening.listener().await?;
-    listener.listen_all([JOBS, CANCEL]).await?;
-    shared.wake.notify_one();
-    loop {
-        match listener.try_recv().await? {
-            Some(notification) if notification.channel() == CANCEL => {
-                for job in notification.payload().split(',').filter_map(|id| id.parse().ok()) {
-                    if let Some(held) = shared.registry.of(job) {
-                        held.ask_stop(Stop::Cancelled);
-                    }
-                }
-            }
-            // Work, or a connection that was lost and made again: something may have been missed.
-            _ => shared.wake.notify_one(),
-        }
-    }
 }

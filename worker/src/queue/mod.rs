@@ -9,108 +9,64 @@
 //! - what a task's context says after a panic is wrong, so the outcome is read from the `Result`, in the
 //!   backend's own outermost layer, which resolves only after the fenced acknowledgement has committed.
 
+mod alone;
 mod backend;
 mod claimer;
+mod config;
 mod finisher;
 mod held;
 mod keeper;
 mod layer;
 mod listener;
+mod memory;
 mod registry;
 mod tidy;
 
+pub use config::{Config, Misfit};
 pub use held::{Held, Stop};
+pub use memory::detected_limit;
+pub use tidy::Retention;
 
 use crate::{
     attempt,
-    job::{App, Job},
-    pipeline,
+    job::{App, Job, Work},
+    noop, pipeline,
 };
 use apalis::layers::WorkerBuilderExt as _;
 use apalis::prelude::*;
 use backend::PgBackend;
 use finisher::Finisher;
 use paceline_shared::{
-    Provider, WorkerId,
-    db::{Db, fenced::IDLE_LIMIT},
+    JobId,
+    db::{self, Db},
 };
 use registry::Registry;
-use std::{future::Future, sync::Arc, time::Duration};
-use tokio::sync::{Notify, Semaphore};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument as _;
 
-/// How long a lost worker may delay its jobs.
-const RECLAIM_BOUND: Duration = Duration::from_secs(20);
-
-/// Time limits and sizes of a worker's queue.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// This life of this process.
-    pub worker: WorkerId,
-    /// Jobs at a time.
-    pub slots: usize,
-    /// Whose jobs it takes.
-    pub providers: Vec<Provider>,
-    /// How often it looks for work that nobody announced.
-    pub poll_every: Duration,
-    /// How often it renews its leases.
-    pub beat_every: Duration,
-    /// How long a lease holds without a beat.
-    pub lease: Duration,
-    /// How often it looks for leases that ran out.
-    pub sweep_every: Duration,
-    /// How long a job that shall stop may take to its next safe point.
-    pub grace: Duration,
-    /// The pause after a first failed attempt; each further one doubles it.
-    pub retry_base: Duration,
-}
-
-impl Config {
-    /// The usual limits.
-    #[must_use]
-    pub fn new(slots: usize) -> Self {
-        Self {
-            worker: WorkerId::fresh(),
-            slots,
-            providers: Provider::ALL.into_iter().filter(|p| !p.job_types().is_empty()).collect(),
-            poll_every: Duration::from_secs(1),
-            beat_every: Duration::from_secs(4),
-            lease: Duration::from_secs(13),
-            sweep_every: Duration::from_secs(2),
-            grace: Duration::from_secs(5),
-            retry_base: Duration::from_secs(5),
-        }
-    }
-
-    /// Whether a lost worker's jobs run again within 20 s, also when it froze inside a transaction.
-    fn check(&self) -> Result<(), Error> {
-        let bound = self.lease + IDLE_LIMIT + self.sweep_every;
-        if bound > RECLAIM_BOUND {
-            return Err(Error::Limits(bound));
-        }
-        if self.beat_every * 3 > self.lease {
-            return Err(Error::Beats);
-        }
-        if self.slots == 0 {
-            return Err(Error::NoSlots);
-        }
-        Ok(())
-    }
-}
+/// Within which Postgres answers, or is away.
+const ANSWER: Duration = Duration::from_secs(12);
 
 /// Why the queue did not run, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Configuration.
-    #[error("lease + idle limit + sweep are {0:?} and must be at most 20 s")]
-    Limits(Duration),
-    /// Configuration.
-    #[error("a lease must hold for three beats at least")]
-    Beats,
-    /// Configuration.
-    #[error("a worker needs at least one slot")]
-    NoSlots,
+    #[error(transparent)]
+    Misfit(#[from] Misfit),
+    /// Nothing ran, and there was no room for a job: the limit is too low, or the memory is lost.
+    #[error(
+        "this process occupied nearly all the memory that it may, without any job; start it anew"
+    )]
+    Memory,
     /// apalis ended without being asked.
     #[error("the job loop ended by itself")]
     Ended(#[source] WorkerError),
@@ -127,10 +83,31 @@ struct Shared {
     finisher: Finisher,
     /// There may be work.
     wake: Notify,
+    /// Held by whoever may claim.
+    gate: Mutex<()>,
+    /// A claim went unanswered: leases of ours may be unknown here.
+    unsure: AtomicBool,
+    /// Whether notifications arrive; while they do not, the tasks poll.
+    hears: watch::Sender<bool>,
+    /// What the process occupied when it last looked.
+    rss_bytes: AtomicI64,
+    /// Near its memory limit: takes no jobs.
+    full: AtomicBool,
+    /// It could not come away from its memory limit.
+    hopeless: AtomicBool,
     /// Stop claiming; hand back what runs.
     drain: CancellationToken,
     /// Nothing is in flight any more: stop beating and acknowledging.
     idle: CancellationToken,
+}
+
+impl Shared {
+    /// The job's user wants it to stop.
+    fn cancel(&self, job: JobId) {
+        if let Some(held) = self.registry.of(job) {
+            held.ask_stop(Stop::Cancelled);
+        }
+    }
 }
 
 /// Runs jobs until `drain` is cancelled and all of them are handed back or finished.
@@ -149,6 +126,12 @@ pub async fn run(config: Config, app: App, drain: CancellationToken) -> Result<(
             idle.clone(),
         ),
         wake: Notify::new(),
+        gate: Mutex::new(()),
+        unsure: AtomicBool::new(false),
+        hears: watch::Sender::new(false),
+        rss_bytes: AtomicI64::new(0),
+        full: AtomicBool::new(false),
+        hopeless: AtomicBool::new(false),
         db: app.control.clone(),
         listening: app.listening.clone(),
         drain: drain.clone(),
@@ -156,7 +139,7 @@ pub async fn run(config: Config, app: App, drain: CancellationToken) -> Result<(
         config,
     });
     let worker = WorkerBuilder::new(name.as_str())
-        .backend(PgBackend::new(shared))
+        .backend(PgBackend::new(shared.clone()))
         .data(app)
         .parallelize(spawn)
         .catch_panic()
@@ -169,6 +152,7 @@ pub async fn run(config: Config, app: App, drain: CancellationToken) -> Result<(
         })
         .await;
     match ended {
+        _ if shared.hopeless.load(Ordering::Acquire) => Err(Error::Memory),
         Err(error) if !drain.is_cancelled() => Err(Error::Ended(error)),
         Err(error) => {
             tracing::warn!(%error, "the job loop ended with an error while draining");
@@ -180,7 +164,10 @@ pub async fn run(config: Config, app: App, drain: CancellationToken) -> Result<(
 
 /// The handler.
 async fn handle(job: Job, held: Data<Held>, app: Data<App>) -> Result<(), attempt::Error> {
-    pipeline::run(&app, &job, &held).await
+    match job.work {
+        Work::Sync => pipeline::run(&app, &job, &held).await,
+        Work::Noop(hold) => noop::run(hold, &held).await,
+    }
 }
 
 /// Each job on a task of its own, in its span, aborted rather than detached when it is dropped.
@@ -190,6 +177,16 @@ where
     F::Output: Send + 'static,
 {
     AbortOnDropHandle::new(tokio::spawn(job.in_current_span()))
+}
+
+/// A statement that must not be waited for without end: what leads to Postgres may have vanished without a
+/// word. Longer than the server gives to any of them.
+async fn answered<T>(
+    statement: impl Future<Output = Result<T, db::Error>>,
+) -> Result<T, db::Error> {
+    tokio::time::timeout(ANSWER, statement).await.unwrap_or_else(|_elapsed| {
+        Err(db::Error::Unreachable(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+    })
 }
 
 /// `around`, a fifth more or less, so that processes do not march in step.

@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, futures::Notified};
 
 #[derive(Debug)]
 struct Entry {
@@ -53,6 +53,24 @@ impl Registry {
     /// The lease of a job.
     pub(super) fn of(&self, job: JobId) -> Option<Held> {
         self.entries().get(&job).map(|entry| entry.held.clone())
+    }
+
+    /// Resolves when there is none any more.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let removed = self.removed.notified();
+            tokio::pin!(removed);
+            removed.as_mut().enable();
+            if self.len() == 0 {
+                return;
+            }
+            removed.await;
+        }
+    }
+
+    /// Resolves when the next one goes.
+    pub(super) fn removed(&self) -> Notified<'_> {
+        self.removed.notified()
     }
 
     /// How many there are.

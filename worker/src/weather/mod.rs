@@ -199,6 +199,11 @@ fn failed(failure: Failure) -> WeatherError {
         Failure::TooLarge { detail, .. } | Failure::Unsendable(detail) => {
             WeatherError::Refused(detail)
         }
+        // Its calls go through no gate; one that did would mean this.
+        Failure::Wait { until, .. } => WeatherError::Wait { until },
+        Failure::Unmetered(error) => {
+            WeatherError::Unavailable(Detail { message: error.to_string(), ..Detail::default() })
+        }
     }
 }
 

@@ -133,7 +133,11 @@ async fn each_algorithm_of_the_profile_is_accepted() {
             verifier.verify(&signer.sign(&claims(&json!({"role": "service_role"})))).await.unwrap();
         assert_eq!(
             told,
-            Verified { subject: "user_1".to_owned(), role: Some("service_role".to_owned()) }
+            Verified {
+                subject: "user_1".to_owned(),
+                role: Some("service_role".to_owned()),
+                staff: None
+            }
         );
     }
     assert_eq!(server.calls(), 1, "the keys are kept");

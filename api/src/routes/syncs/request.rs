@@ -56,6 +56,9 @@ pub(crate) struct Options {
     /// Failed attempts that are retried; 5 by default.
     #[schema(value_type = Option<i32>, minimum = 0, maximum = 20)]
     max_retries: Option<Bounded<0, 20>>,
+    /// Seconds that one attempt may take; left out, the worker's own limit counts.
+    #[schema(value_type = Option<i32>, minimum = 30, maximum = 21_600)]
+    timeout_seconds: Option<Bounded<30, 21_600>>,
     /// Leaves the weather out; false by default.
     skip_weather_enrichment: Option<bool>,
     /// Adds city, state and country; true by default.
@@ -82,14 +85,7 @@ impl SyncRequest {
     /// Checks what no single field can know; names every fault.
     pub(super) fn checked(self) -> Result<Asked, Problem> {
         let mut errors = Vec::new();
-        if !self.provider.job_types().contains(&self.job_type) {
-            let message = format!(
-                "{} has no {} to sync in this version",
-                self.provider.title(),
-                self.job_type
-            );
-            errors.push(FieldError::new("jobType", message));
-        }
+        check_job_type(self.provider, self.job_type, &mut errors);
         let (after, before) =
             self.time_range.map_or((None, None), |Object(range)| (range.after, range.before));
         if let (Some(after), Some(before)) = (after, before)
@@ -97,20 +93,7 @@ impl SyncRequest {
         {
             errors.push(FieldError::new("timeRange", "after must be earlier than before"));
         }
-        let options =
-            self.options.map_or_else(SyncOptions::default, |Object(options)| options.into());
-        if options.activity_types.len() > TYPES_LIMIT {
-            let message = format!("must be at most {TYPES_LIMIT} names");
-            errors.push(FieldError::new("options.activityTypes", message));
-        }
-        for (n, name) in options.activity_types.iter().enumerate() {
-            if name.is_empty() || name.len() > TYPE_LIMIT || name.contains(char::is_control) {
-                let field = format!("options.activityTypes[{n}]");
-                let message = format!("must be 1 to {TYPE_LIMIT} bytes without control characters");
-                errors.push(FieldError::new(field, message));
-                break;
-            }
-        }
+        let options = checked_options(self.options, &mut errors);
         if !errors.is_empty() {
             return Err(Problem::invalid(errors));
         }
@@ -122,6 +105,39 @@ impl SyncRequest {
     }
 }
 
+/// Not every provider has every type.
+pub(in crate::routes) fn check_job_type(
+    provider: Provider,
+    job_type: JobType,
+    errors: &mut Vec<FieldError>,
+) {
+    if !provider.job_types().contains(&job_type) {
+        let message = format!("{} has no {job_type} to sync in this version", provider.title());
+        errors.push(FieldError::new("jobType", message));
+    }
+}
+
+/// The options with their defaults, and what is wrong with them.
+pub(in crate::routes) fn checked_options(
+    asked: Option<Object<Options>>,
+    errors: &mut Vec<FieldError>,
+) -> SyncOptions {
+    let options = asked.map_or_else(SyncOptions::default, |Object(options)| options.into());
+    if options.activity_types.len() > TYPES_LIMIT {
+        let message = format!("must be at most {TYPES_LIMIT} names");
+        errors.push(FieldError::new("options.activityTypes", message));
+    }
+    for (n, name) in options.activity_types.iter().enumerate() {
+        if name.is_empty() || name.len() > TYPE_LIMIT || name.contains(char::is_control) {
+            let field = format!("options.activityTypes[{n}]");
+            let message = format!("must be 1 to {TYPE_LIMIT} bytes without control characters");
+            errors.push(FieldError::new(field, message));
+            break;
+        }
+    }
+    options
+}
+
 impl From<Options> for SyncOptions {
     fn from(asked: Options) -> Self {
         let usual = Self::default();
@@ -129,6 +145,7 @@ impl From<Options> for SyncOptions {
         Self {
             batch_size: batch_size.unwrap_or(usual.batch_size),
             max_retries: asked.max_retries.map_or(usual.max_retries, Bounded::value),
+            timeout_seconds: asked.timeout_seconds.map(|s| s.value().unsigned_abs().into()),
             skip_weather_enrichment: asked
                 .skip_weather_enrichment
                 .unwrap_or(usual.skip_weather_enrichment),
@@ -141,7 +158,7 @@ impl From<Options> for SyncOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use paceline_shared::sync_spec::{MAX_BATCH_SIZE, MAX_RETRIES};
+    use paceline_shared::sync_spec::{MAX_BATCH_SIZE, MAX_RETRIES, TIMEOUT_SECONDS};
     use serde_json::{Value, json};
 
     fn asked(changes: &Value) -> Result<Asked, Problem> {
@@ -177,9 +194,17 @@ mod tests {
             (most.options.batch_size, most.options.max_retries),
             (MAX_BATCH_SIZE, MAX_RETRIES)
         );
-        for options in
-            [json!({"batchSize": MAX_BATCH_SIZE + 1}), json!({"maxRetries": MAX_RETRIES + 1})]
-        {
+        let (shortest, longest) = TIMEOUT_SECONDS.into_inner();
+        for limit in [shortest, longest] {
+            let asked = asked(&json!({"options": {"timeoutSeconds": limit}})).unwrap();
+            assert_eq!(asked.options.timeout_seconds, Some(limit));
+        }
+        for options in [
+            json!({"batchSize": MAX_BATCH_SIZE + 1}),
+            json!({"maxRetries": MAX_RETRIES + 1}),
+            json!({"timeoutSeconds": shortest - 1}),
+            json!({"timeoutSeconds": longest + 1}),
+        ] {
             serde_json::from_value::<Options>(options).unwrap_err();
         }
     }

@@ -95,7 +95,7 @@ pub(crate) fn failure(code: Code) -> Failure {
 }
 
 fn seen(sync: &Sync) -> Value {
-    serde_json::to_value(SyncView::from(sync)).unwrap()
+    serde_json::to_value(SyncView::at(sync, at(3, 30))).unwrap()
 }
 
 #[test]
@@ -248,7 +248,13 @@ fn a_retry_shows_what_it_waits_for_and_why() {
     };
     let view = seen(&sync);
     assert_eq!(view["status"], "RETRYING");
-    assert_eq!(view["waiting"], json!({"reason": "retry", "resetAt": "2026-11-20T10:04:00Z"}));
+    assert_eq!(
+        view["waiting"],
+        json!({
+            "reason": "retry", "resetAt": "2026-11-20T10:04:00Z",
+            "message": "Something went wrong; the next try is at 10:04 UTC."
+        })
+    );
     assert_eq!(
         (&view["error"]["retryable"], &view["error"]["action"]),
         (&json!(true), &json!("retry"))
@@ -261,4 +267,28 @@ fn a_sync_that_was_cancelled_before_it_began_failed_in_no_phase() {
     assert_eq!(view["status"], "CANCELLED");
     assert_eq!(view["progress"]["phaseProgress"]["fetching"]["status"], "pending");
     assert!(view.get("results").is_none());
+}
+
+#[test]
+fn a_sync_that_nobody_may_take_says_so_though_it_is_queued() {
+    let sync = Sync {
+        waiting_for: Some("quota_exceeded".to_owned()),
+        waiting_until: Some(at(15, 0)),
+        ..queued()
+    };
+    let view = seen(&sync);
+    assert_eq!(view["status"], "INITIATED");
+    assert_eq!(
+        view["waiting"],
+        json!({
+            "reason": "quota_exceeded", "resetAt": "2026-11-20T10:15:00Z",
+            "message": "Strava allows more at 10:15 UTC."
+        })
+    );
+    let paused =
+        seen(&Sync { waiting_for: Some("paused".to_owned()), waiting_until: None, ..queued() });
+    assert_eq!(
+        paused["waiting"],
+        json!({"reason": "paused", "resetAt": null, "message": "Syncs with Strava are paused for now."})
+    );
 }

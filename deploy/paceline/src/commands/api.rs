@@ -6,9 +6,12 @@ use crate::{
     options::{ChildOptions, DatabaseOptions, HomeOptions, misconfigured},
     shutdown::{Again, Shutdown},
 };
-use clap::{Args, builder::FalseyValueParser};
-use paceline_api::{Algorithm, Config, Error, Issuer, KeySet, Server};
-use std::net::SocketAddr;
+use clap::{
+    Args,
+    builder::{FalseyValueParser, NonEmptyStringValueParser},
+};
+use paceline_api::{Algorithm, Config, Error, Issuer, KeySet, Server, auth::local};
+use std::{net::SocketAddr, num::NonZeroU32};
 use url::Url;
 
 /// Serve the HTTP API
@@ -30,6 +33,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "CONNECTIONS", env = "PACELINE_API_POOL_SIZE", default_value_t = 10,
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     pool_size: u32,
+    /// Calls a second that a user may make for long, five times as many at once; staff and services ten
+    /// times that; 0 sets no limit
+    #[arg(long, value_name = "CALLS", env = "PACELINE_RATE_LIMIT", default_value_t = 20)]
+    rate_limit: u32,
     // Before those with a heading, which is for all that follow.
     #[command(flatten)]
     child: ChildOptions,
@@ -71,6 +78,11 @@ struct IssuerOptions {
     /// Accept only tokens of a session that is not pending (claims `sid` and `sts`)
     #[arg(long, env = "PACELINE_REQUIRE_SESSION", requires = "issuer", value_parser = FalseyValueParser::new())]
     require_session: bool,
+    /// Claim that has the role for the administration: `viewer`, `operator` or `admin`; dots lead into
+    /// objects, as in `metadata.role`
+    #[arg(long, value_name = "CLAIM", env = "PACELINE_ADMIN_CLAIM", default_value = local::ROLE_CLAIM,
+          value_parser = NonEmptyStringValueParser::new())]
+    admin_claim: String,
     /// Accept the tokens of `paceline token`; never in production
     #[arg(long, env = "PACELINE_ALLOW_LOCAL_ISSUER", value_parser = FalseyValueParser::new())]
     allow_local_issuer: bool,
@@ -102,7 +114,9 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
     options.child.watch_parent(&shutdown);
     let config = Config {
         pool_size: options.pool_size,
+        rate_limit: NonZeroU32::new(options.rate_limit),
         allow_local_issuer: options.issuer.allow_local_issuer,
+        admin_claim: options.issuer.admin_claim.clone(),
         issuers: options.issuer.issuers()?,
         render_metrics: metrics::install()?,
         ..Config::new(options.listen, options.database.address()?)

@@ -64,6 +64,9 @@ async fn pending(db: &db::Db) -> anyhow::Result<Vec<&'static Migration>> {
     // Not through the pool, which tries for a while and then says only that it did.
     let connection = PgConnection::connect_with(&db.pool().connect_options()).await;
     let mut connection = connection.context("the database cannot be reached")?;
+    // In a transaction: behind a pooler the next statement may meet another connection of the server.
+    let mut connection = connection.begin().await?;
+    sqlx::raw_sql("deallocate all").execute(&mut *connection).await?;
     let applied = match connection.list_applied_migrations(MIGRATIONS_TABLE).await {
         Ok(applied) => applied.into_iter().map(|migration| migration.version).collect(),
         Err(error) if is_missing_table(&error) => HashSet::new(),

@@ -121,6 +121,7 @@ impl ApiOptions {
             (_, Some(user)) => Credentials::Local {
                 secret: self.home.home()?.issuer_secret()?,
                 user: user.clone(),
+                role: None,
             },
             (Some(token), None) => Credentials::Token(token.clone()),
             (None, None) => anyhow::bail!("neither --token nor --user is given"),

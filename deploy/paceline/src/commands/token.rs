@@ -2,7 +2,7 @@
 
 use crate::{exit::Exit, options::HomeOptions, output, parse};
 use clap::{Args, builder::NonEmptyStringValueParser};
-use paceline_api::auth::local;
+use paceline_api::auth::{Role, local};
 use std::time::Duration;
 
 /// Print a bearer token of the local issuer
@@ -17,6 +17,9 @@ pub(crate) struct Options {
     /// The claim `role`; `service_role` may act for every user
     #[arg(long)]
     role: Option<String>,
+    /// A role for the administration, in the claim `paceline_role`: `viewer`, `operator` or `admin`
+    #[arg(long, value_name = "ROLE")]
+    admin_role: Option<Role>,
     /// How long it is good for
     #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse::duration)]
     ttl: Duration,
@@ -26,6 +29,7 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Exit> {
     let secret = options.home.home()?.issuer_secret()?;
-    output::line(&local::issue(&secret, &options.user, options.role.as_deref(), options.ttl)?)?;
+    let (role, staff) = (options.role.as_deref(), options.admin_role);
+    output::line(&local::issue_for_staff(&secret, &options.user, role, staff, options.ttl)?)?;
     Ok(Exit::Done)
 }

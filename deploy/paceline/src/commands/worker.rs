@@ -5,13 +5,18 @@ use crate::{
     metrics,
     options::{ChildOptions, DatabaseOptions, check, misconfigured},
     parse,
+    retention::RetentionOptions,
     shutdown::{Again, Shutdown},
 };
 use clap::Args;
-use paceline_shared::sealing::Keyring;
+use paceline_shared::{db::breakers::Rules, sealing::Keyring};
 use paceline_worker::{
     Config, Worker,
-    providers::{http::HttpOptions, strava::StravaConfig},
+    budget::Limit,
+    providers::{
+        http::HttpOptions,
+        strava::{self, StravaConfig},
+    },
     queue,
     weather::WeatherConfig,
 };
@@ -31,6 +36,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "SYNCS", env = "PACELINE_WORKER_SLOTS", default_value_t = 8,
           value_parser = clap::value_parser!(u16).range(1..))]
     slots: u16,
+    /// What people call this worker; several may share a name [default: the host's name]
+    #[arg(long, value_name = "NAME", env = "PACELINE_WORKER_LABEL")]
+    label: Option<String>,
     /// Where health and metrics are served, for nobody outside; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", env = "PACELINE_WORKER_LISTEN", default_value = "127.0.0.1:9465",
           value_parser = private_address)]
@@ -47,6 +55,8 @@ pub(crate) struct Options {
     weather: WeatherOptions,
     #[command(flatten)]
     limits: Limits,
+    #[command(flatten)]
+    retention: RetentionOptions,
 }
 
 /// Our application at Strava.
@@ -70,6 +80,12 @@ struct StravaOptions {
     /// Where Strava's authorization server is [default: Strava's own address]
     #[arg(long = "strava-oauth-url", value_name = "URL", env = "PACELINE_STRAVA_OAUTH_URL")]
     oauth_url: Option<Url>,
+    /// Calls that Strava allows the application, in all and reading ones, until its answers tell what it is
+    #[arg(long = "strava-limits", value_name = "LIMITS", env = "PACELINE_STRAVA_LIMITS",
+          value_delimiter = ',', default_value = strava::LIMITS)]
+    limits: Vec<Limit>,
+    #[arg(long = "strava-calls-per-second", hide = true)]
+    calls_per_second: Option<NonZeroU32>,
 }
 
 /// The weather service.
@@ -105,6 +121,14 @@ struct Limits {
     #[arg(long, value_name = "DURATION", env = "PACELINE_RETRY_BASE", default_value = "5s",
           value_parser = parse::duration)]
     retry_base: Duration,
+    /// How long an attempt may take, of a sync that says nothing else; it goes on from there in the next
+    #[arg(long, value_name = "DURATION", env = "PACELINE_JOB_TIMEOUT", default_value = "1h",
+          value_parser = parse::duration)]
+    job_timeout: Duration,
+    /// Memory that the worker may occupy; over it, syncs are ended and tried again later; 0 sets no limit
+    /// [default: nine tenths of what its control group allows]
+    #[arg(long, value_name = "MIB", env = "PACELINE_MEMORY_LIMIT")]
+    memory_limit: Option<u32>,
     #[arg(long, hide = true, value_parser = parse::duration)]
     poll_every: Option<Duration>,
     #[arg(long, hide = true, value_parser = parse::duration)]
@@ -123,6 +147,16 @@ struct Limits {
     http_idle_timeout: Option<Duration>,
     #[arg(long, hide = true, value_parser = parse::duration)]
     http_timeout: Option<Duration>,
+    #[arg(long, hide = true)]
+    http_body_limit: Option<usize>,
+    #[arg(long, hide = true)]
+    breaker_calls: Option<u32>,
+    #[arg(long, hide = true, value_parser = parse::duration)]
+    breaker_window: Option<Duration>,
+    #[arg(long, hide = true, value_parser = parse::duration)]
+    breaker_pause: Option<Duration>,
+    #[arg(long, hide = true, value_parser = parse::duration)]
+    breaker_probe: Option<Duration>,
 }
 
 /// `9465` alone means loopback.
@@ -134,13 +168,20 @@ fn private_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 impl StravaOptions {
-    fn config(self) -> StravaConfig {
+    fn config(self) -> anyhow::Result<StravaConfig> {
         let usual = StravaConfig::new(self.client_id, self.client_secret);
-        StravaConfig {
+        let config = StravaConfig {
             api_base: base(self.api_url, usual.api_base),
             oauth_base: base(self.oauth_url, usual.oauth_base),
+            limits: self.limits,
+            calls_per_second: self.calls_per_second.unwrap_or(usual.calls_per_second),
             ..usual
-        }
+        };
+        let known = config.unknown_limit().map_or(Ok(()), |limit| {
+            Err(anyhow::anyhow!("Strava has no limit {:?}; those that it has are all and read", limit.name))
+        });
+        check("--strava-limits (PACELINE_STRAVA_LIMITS)", known)?;
+        Ok(config)
     }
 }
 
@@ -157,15 +198,35 @@ impl WeatherOptions {
 }
 
 impl Limits {
-    fn queue(&self, slots: u16) -> queue::Config {
+    fn queue(&self, slots: u16, label: Option<String>) -> queue::Config {
         let usual = queue::Config::new(usize::from(slots));
+        let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
         queue::Config {
+            label: label.unwrap_or_else(|| host.clone()),
+            host,
             retry_base: self.retry_base,
+            job_timeout: self.job_timeout,
+            memory_limit: match self.memory_limit {
+                None => queue::detected_limit(),
+                Some(0) => None,
+                Some(mebibytes) => Some(u64::from(mebibytes) << 20),
+            },
             poll_every: self.poll_every.unwrap_or(usual.poll_every),
             beat_every: self.beat_every.unwrap_or(usual.beat_every),
             lease: self.lease.unwrap_or(usual.lease),
             sweep_every: self.sweep_every.unwrap_or(usual.sweep_every),
             grace: self.grace.unwrap_or(usual.grace),
+            ..usual
+        }
+    }
+
+    fn breaker(&self) -> Rules {
+        let usual = Rules::default();
+        Rules {
+            calls: self.breaker_calls.unwrap_or(usual.calls),
+            window: self.breaker_window.unwrap_or(usual.window),
+            pause: self.breaker_pause.unwrap_or(usual.pause),
+            probe: self.breaker_probe.unwrap_or(usual.probe),
             ..usual
         }
     }
@@ -177,6 +238,7 @@ impl Limits {
             first_pause: self.http_first_pause.unwrap_or(usual.first_pause),
             idle_timeout: self.http_idle_timeout.unwrap_or(usual.idle_timeout),
             timeout: self.http_timeout.unwrap_or(usual.timeout),
+            body_limit: self.http_body_limit.unwrap_or(usual.body_limit),
             ..usual
         }
     }
@@ -193,9 +255,13 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
     let keys = options.sealing_keys.expose_secret().parse::<Keyring>();
     let config = Config {
         database: options.database.address()?,
-        queue: options.limits.queue(options.slots),
+        queue: queue::Config {
+            retention: options.retention.retention(),
+            ..options.limits.queue(options.slots, options.label)
+        },
         keys: check("--sealing-keys (PACELINE_SEALING_KEYS)", keys)?,
-        strava: options.strava.config(),
+        strava: options.strava.config()?,
+        breaker: options.limits.breaker(),
         weather: options.weather.config(),
         http: options.limits.http(),
         listen: options.listen,
@@ -205,9 +271,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
     options.child.announce(worker.local_addr())?;
     worker.run(shutdown.asked).await.map_err(|error| match error {
         paceline_worker::Error::Database(_)
-        | paceline_worker::Error::Queue(
-            queue::Error::Limits(_) | queue::Error::Beats | queue::Error::NoSlots,
-        ) => misconfigured(error),
+        | paceline_worker::Error::Queue(queue::Error::Misfit(_)) => misconfigured(error),
         other => other.into(),
     })?;
     Ok(Exit::Done)

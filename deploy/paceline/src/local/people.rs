@@ -70,8 +70,11 @@ impl Local<'_> {
 
     /// A client of the API on behalf of a person.
     pub(crate) fn client_of(&self, person: &Person) -> Client {
-        let credentials =
-            Credentials::Local { secret: self.issuer.clone(), user: person.subject.clone() };
+        let credentials = Credentials::Local {
+            secret: self.issuer.clone(),
+            user: person.subject.clone(),
+            role: None,
+        };
         Client::new(self.http.clone(), self.api.clone(), credentials)
     }
 }

@@ -72,7 +72,9 @@ impl Spec {
         keys: &SecretString,
         world: &Simulator,
     ) -> Self {
-        Self::new(Role::Worker(number), "worker", "/readyz")
+        let role = Role::Worker(number);
+        Self::new(role, "worker", "/readyz")
+            .with("--label", role.to_string())
             .with("--strava-client-id", STRAVA_CLIENT.0)
             .with("--strava-api-url", world.strava_api())
             .with("--strava-oauth-url", world.strava_oauth())

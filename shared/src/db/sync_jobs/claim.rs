@@ -1,13 +1,13 @@
-//! How workers take jobs, and how parked ones come back into the queue.
+//! How workers take jobs, as far as their lanes allow it, and how parked ones come back into the queue.
 
 use crate::{
     ConnectionId, JobId, Provider, UserId, WorkerId,
-    db::{Db, Error},
+    db::{self, Db, Error, lanes, timed},
     sync_spec::PAYLOAD_VERSION,
 };
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use sqlx::postgres::types::PgRange;
+use sqlx::{PgExecutor, postgres::types::PgRange};
 use uuid::Uuid;
 
 /// A job in the hands of a worker. What is JSON here is not read yet: one bad row must not spoil the
@@ -24,14 +24,20 @@ pub struct Claimed {
     pub connection: ConnectionId,
     /// From where.
     pub provider: Provider,
+    /// Which kind of work, as stored.
+    pub kind: String,
     /// What, as stored.
     pub job_type: String,
     /// Start times asked for.
     pub range: PgRange<DateTime<Utc>>,
+    /// How urgent: the rank of its class.
+    pub class: i16,
     /// This attempt, from 1.
     pub attempt: i16,
     /// Failed attempts that may be retried.
     pub max_retries: i16,
+    /// Workers that were lost with it since its checkpoint last moved.
+    pub crashes: i16,
     /// How, as stored.
     pub payload: Value,
     /// Where to go on, as stored.
@@ -40,6 +46,8 @@ pub struct Claimed {
     pub counts: Value,
     /// Its place in the queue.
     pub sort_at: DateTime<Utc>,
+    /// The request that asked for it.
+    pub trace_id: Option<Uuid>,
 }
 
 /// A place in the queue after which a claim looks on. Skips what was claimed before it and the dead rows there.
@@ -57,62 +65,275 @@ impl Cursor {
     }
 }
 
-/// Takes up to `limit` jobs of a provider, first come first, each with a fresh lease. One statement.
+/// What a claim brought, and how the lane stands: so a claimer that got nothing knows what to wait for.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// First come first, each with a fresh lease.
+    pub jobs: Vec<Claimed>,
+    /// What the lane allows.
+    pub lane: Standing,
+}
+
+/// What a lane allows at the moment of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Every job. That fewer came than were asked for means that there are no more.
+    Open,
+    /// Classes of this rank and above; a cursor that comes from here must not be used when it opens.
+    Urgent(i16, Hold),
+    /// One job of this worker, which finds out whether the provider answers again.
+    Probing,
+    /// No more than run already: the lane's limit is reached, by this claim or before.
+    Full,
+    /// Nothing.
+    Held(Hold),
+}
+
+/// What keeps jobs in their lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// `paused`, `breaker_open`, `rate_limit` or `quota_exceeded`.
+    pub reason: String,
+    /// When it ends by itself; `None`: when somebody ends it.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Takes up to `limit` jobs of a provider, first come first, as far as its lane allows it. One statement; two in
+/// a transaction where the lane is limited and has room.
 pub async fn claim(
     db: &Db,
     worker: WorkerId,
     provider: Provider,
     limit: i64,
     after: Cursor,
-) -> Result<Vec<Claimed>, Error> {
+) -> Result<Claim, Error> {
+    timed("claim", pass_gate(db, Take { worker, provider, limit, after, suspects: false })).await
+}
+
+/// Takes one job that two workers were lost with at its last checkpoint, as far as its lane allows it. To be
+/// run alone, so that it takes nothing with it if it was the cause.
+pub async fn claim_suspect(
+    db: &Db,
+    worker: WorkerId,
+    providers: &[Provider],
+) -> Result<Option<Claimed>, Error> {
+    for provider in suspects(db, providers).await? {
+        let take = Take { worker, provider, limit: 1, after: Cursor::START, suspects: true };
+        if let Some(job) = pass_gate(db, take).await?.jobs.pop() {
+            return Ok(Some(job));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a job waits to be claimed alone. Reads one entry of a small index.
+pub async fn suspect_waits(db: &Db, providers: &[Provider]) -> Result<bool, Error> {
+    Ok(!suspects(db, providers).await?.is_empty())
+}
+
+/// Providers with jobs that wait to be claimed alone, and whose lanes are not shut.
+async fn suspects(db: &Db, providers: &[Provider]) -> Result<Vec<Provider>, Error> {
+    let names: Vec<&str> = providers.iter().map(|provider| provider.as_str()).collect();
+    Ok(sqlx::query_scalar!(
+        r#"select j.provider as "provider: Provider"
+             from (select provider, min(sort_at) as since from paceline.sync_jobs
+                    where crashes >= 2 and waiting_for is null and worker is null
+                      and provider = any($1) and payload_version <= $2
+                    group by provider) j
+            where not exists (
+              select from paceline.lanes l
+               where l.lane in (j.provider, '*')
+                 and (l.paused_until > clock_timestamp() or l.breaker = 'open'
+                      or (l.blocked_until > clock_timestamp() and l.blocked_below > 4)))
+            order by j.since"#,
+        &names as &[&str],
+        PAYLOAD_VERSION
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Take {
+    worker: WorkerId,
+    provider: Provider,
+    limit: i64,
+    after: Cursor,
+    suspects: bool,
+}
+
+async fn pass_gate(db: &Db, take: Take) -> Result<Claim, Error> {
+    match statement(db, take, false).await? {
+        Passed::Claimed(claim) => Ok(claim),
+        Passed::Limited => {
+            // Claims of a limited lane go one after the other, each in a snapshot taken after the lock:
+            // whoever counts what runs sees what the one before took.
+            let mut tx = db::begin(db).await?;
+            let limit = lanes::lock(&mut tx, take.provider).await?.map_or(take.limit, i64::from);
+            let take = Take { limit: take.limit.min(limit), ..take };
+            let passed = statement(&mut *tx, take, true).await?;
+            tx.commit().await?;
+            Ok(match passed {
+                Passed::Claimed(claim) => claim,
+                Passed::Limited => Claim { jobs: vec![], lane: Standing::Full },
+            })
+        }
+    }
+}
+
+enum Passed {
+    Claimed(Claim),
+    /// There is room, and it must be counted under the lane's lock.
+    Limited,
+}
+
+/// The gate and the claim. `gate` is evaluated once, before the first job is looked at; where it lets nothing
+/// pass, no index is read. The jobs' limit stays a plain parameter: with one that is computed the planner would
+/// reckon with a tenth of the table, and sort it.
+async fn statement(
+    db: impl PgExecutor<'_>,
+    take: Take,
+    lane_is_locked: bool,
+) -> Result<Passed, Error> {
     // The year 262144 before Christ is no timestamp of Postgres.
-    let after_at = (after.0 > DateTime::<Utc>::MIN_UTC).then_some(after.0);
-    Ok(sqlx::query_as!(
-        Claimed,
-        r#"with up as (
+    let after_at = (take.after.0 > DateTime::<Utc>::MIN_UTC).then_some(take.after.0);
+    let rows = sqlx::query!(
+        r#"with gate as materialized (
+             select case hold.by when 1 then 'paused' when 2 then 'breaker_open' when 3 then l.blocked_reason end as reason,
+                    case hold.by when 1 then lane.paused_until when 2 then l.breaker_until when 3 then l.blocked_until end
+                      as until,
+                    hold.least, lane.probing, lane.room,
+                    least($6, lane.room,
+                          case when hold.least > 4 or (l.max_running is not null and not $7) then 0 end,
+                          case when lane.probing then (not exists (
+                            select from paceline.sync_runs where provider = $2 and worker = $1))::integer end)::integer
+                      as takes
+               from (select clock_timestamp() as now) t
+               left join paceline.lanes every on every.lane = '*'
+               left join paceline.lanes l on l.lane = $2
+               cross join lateral (
+                 select greatest(every.paused_until, l.paused_until) as paused_until,
+                        coalesce(l.breaker = 'half_open' and l.breaker_probe = $1 and l.breaker_until > t.now, false)
+                          as probing,
+                        case when l.max_running is not null then greatest(0, l.max_running - (
+                          select count(*) from paceline.sync_runs where provider = $2 and worker is not null)) end
+                          as room) lane
+               cross join lateral (
+                 select case when lane.paused_until > t.now then 1
+                             when l.breaker <> 'closed' and not lane.probing then 2
+                             when l.blocked_until > t.now then 3 end as by) held
+               cross join lateral (
+                 select held.by, case held.by when 1 then 5 when 2 then 5 when 3 then l.blocked_below else 1 end as least)
+                 hold),
+           up as (
              update paceline.sync_jobs set attempt = attempt + 1, lease_epoch = lease_epoch + 1, worker = $1
-              where id = any(array(
-                select id from paceline.sync_jobs
-                 where provider = $2 and waiting_for is null and worker is null and payload_version <= $3
-                   and (sort_at, id) > (coalesce($4, '-infinity'::timestamptz), $5)
-                 order by sort_at, id limit $6 for update skip locked))
+              where ctid = any((case
+                when $8 then array(
+                  select ctid from paceline.sync_jobs
+                   where provider = $2 and crashes >= 2 and waiting_for is null and worker is null
+                     and payload_version <= $3 and (select takes from gate) > 0 and class >= (select least from gate)
+                   order by sort_at, id limit $6 for update skip locked)
+                when (select least from gate) = 1 then array(
+                  select ctid from paceline.sync_jobs
+                   where provider = $2 and waiting_for is null and worker is null and crashes < 2
+                     and payload_version <= $3 and (select takes from gate) > 0
+                     and (sort_at, id) > (coalesce($4, '-infinity'::timestamptz), $5)
+                   order by sort_at, id limit $6 for update skip locked)
+                else array(
+                  select ctid from paceline.sync_jobs
+                   where provider = $2 and waiting_for is null and class >= 3 and worker is null and crashes < 2
+                     and payload_version <= $3 and (select takes from gate) > 0 and class >= (select least from gate)
+                     and (sort_at, id) > (coalesce($4, '-infinity'::timestamptz), $5)
+                   order by sort_at, id limit $6 for update skip locked)
+                end)[1:(select takes from gate)])
              returning *),
+           stamp as materialized (
+             select now, jsonb_build_object('fetch', jsonb_build_object('start', now)) as phase_times
+               from (select clock_timestamp() as now from up limit 1) t),
            run as (
              insert into paceline.sync_runs as r
                (job_id, provider, lease_epoch, worker, beat_at, started_at, last_activity_at, phase_times)
-             select id, provider, lease_epoch, worker, t.now, t.now, t.now,
-                    jsonb_build_object('fetch', jsonb_build_object('start', t.now))
-               from up, (select clock_timestamp() as now) t
+             select id, provider, lease_epoch, worker, stamp.now, stamp.now, stamp.now, stamp.phase_times
+               from up, stamp
              on conflict (job_id) do update
                set lease_epoch = excluded.lease_epoch, worker = excluded.worker, beat_at = excluded.beat_at,
-                   claimed_checkpoint_at = r.checkpoint_at, last_activity_at = excluded.last_activity_at
+                   claimed_checkpoint_at = r.checkpoint_at, last_activity_at = excluded.last_activity_at,
+                   stuck_reported_at = null
              returning job_id, checkpoint, counts),
            progress as (
              update public.sync_progress
                 set status = 'running', waiting = null, phase = coalesce(phase, 'fetch'), rev = rev + 1,
                     started_at = coalesce(started_at, clock_timestamp()), updated_at = clock_timestamp()
               where id = any(array(select id from up)))
-           select up.id as "id: JobId", up.lease_epoch as epoch, up.user_id as "user: UserId",
-                  up.connection_id as "connection: ConnectionId", up.provider as "provider: Provider",
-                  up.job_type, up.time_range as "range", up.attempt, up.max_retries,
-                  up.payload, run.checkpoint, run.counts,
-                  up.sort_at
-             from up join run on run.job_id = up.id
-            order by up.sort_at, up.id"#,
-        worker.0,
-        provider.as_str(),
+           select gate.reason, nullif(gate.until, 'infinity') as until, gate.least::smallint as "least!",
+                  gate.probing as "probing!", gate.room as "room?",
+                  job.id as "id?: JobId", job.lease_epoch as "epoch?", job.user_id as "user?: UserId",
+                  job.connection_id as "connection?: ConnectionId", job.kind as "kind?",
+                  job.job_type as "job_type?", job.time_range as "range?", job.class as "class?",
+                  job.attempt as "attempt?", job.max_retries as "max_retries?", job.crashes as "crashes?",
+                  job.payload as "payload?", job.checkpoint as "checkpoint?", job.counts as "counts?",
+                  job.sort_at as "sort_at?", job.trace_id
+             from gate left join (up join run on run.job_id = up.id) job on true
+            order by job.sort_at, job.id"#,
+        take.worker.0,
+        take.provider.as_str(),
         PAYLOAD_VERSION,
         after_at,
-        after.1,
-        limit
+        take.after.1,
+        take.limit,
+        lane_is_locked,
+        take.suspects
     )
     .fetch_all(db)
-    .await?)
+    .await?;
+    let Some(gate) = rows.first() else {
+        return Ok(Passed::Claimed(Claim { jobs: vec![], lane: Standing::Open }));
+    };
+    let (reason, until, least, probing, room) =
+        (gate.reason.clone(), gate.until, gate.least, gate.probing, gate.room);
+    if least < 5 && !lane_is_locked && room.is_some_and(|room| room > 0) {
+        return Ok(Passed::Limited);
+    }
+    let jobs: Vec<Claimed> = rows
+        .into_iter()
+        .filter_map(|row| {
+            Some(Claimed {
+                id: row.id?,
+                epoch: row.epoch?,
+                user: row.user?,
+                connection: row.connection?,
+                provider: take.provider,
+                kind: row.kind?,
+                job_type: row.job_type?,
+                range: row.range?,
+                class: row.class?,
+                attempt: row.attempt?,
+                max_retries: row.max_retries?,
+                crashes: row.crashes?,
+                payload: row.payload?,
+                checkpoint: row.checkpoint?,
+                counts: row.counts?,
+                sort_at: row.sort_at?,
+                trace_id: row.trace_id,
+            })
+        })
+        .collect();
+    let hold = reason.map(|reason| Hold { reason, until });
+    let lane = match hold {
+        Some(hold) if least > 4 => Standing::Held(hold),
+        _ if room.is_some_and(|room| i64::try_from(jobs.len()).is_ok_and(|n| n >= room)) => {
+            Standing::Full
+        }
+        Some(hold) => Standing::Urgent(least, hold),
+        None if probing => Standing::Probing,
+        None => Standing::Open,
+    };
+    Ok(Passed::Claimed(Claim { jobs, lane }))
 }
 
 /// Puts parked jobs whose time has come back into the queue; answers how many.
 pub async fn promote(db: &Db) -> Result<u64, Error> {
-    let due = sqlx::query!(
+    let promote = sqlx::query!(
         "with due as (
            update paceline.sync_jobs set waiting_for = null
             where id = any(array(
@@ -124,7 +345,7 @@ pub async fn promote(db: &Db) -> Result<u64, Error> {
             set status = 'queued', waiting = null, rev = rev + 1, updated_at = clock_timestamp()
           where p.id = any(array(select id from due))"
     )
-    .execute(db)
-    .await?;
+    .execute(db);
+    let due = timed("promote", promote).await?;
     Ok(due.rows_affected())
 }

@@ -1,12 +1,14 @@
 //! How jobs come into the queue, each with its progress row.
 
+use super::hold;
 use crate::{
     ConnectionId, JobId, JobType, Provider, UserId,
-    db::Error,
-    sync_spec::{Class, PAYLOAD_VERSION, SyncOptions},
+    db::{Error, timed},
+    sync_spec::{Class, JobKind, PAYLOAD_VERSION, SyncOptions},
 };
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, postgres::types::PgRange, types::Json};
+use uuid::Uuid;
 
 /// A sync to be queued.
 #[derive(Clone, Debug)]
@@ -25,6 +27,19 @@ pub struct NewSync {
     pub range: PgRange<DateTime<Utc>>,
     /// How.
     pub options: SyncOptions,
+    /// The request that asks for it; on every log line of its workers.
+    pub trace: Option<Uuid>,
+    /// Who asks, where it is not the user himself.
+    pub requested_by: Option<String>,
+}
+
+/// What happens when the user has a live sync with the provider already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenLive {
+    /// Nothing: whoever asks hears of it. For people.
+    Refuse,
+    /// The range joins those that are synced after it. For webhooks, schedules and stale dashboards.
+    Merge,
 }
 
 /// What became of an enqueue.
@@ -32,45 +47,27 @@ pub struct NewSync {
 pub enum Enqueued {
     /// It is queued.
     New(JobId),
-    /// The user already has this one under way with the provider.
+    /// This one, live already, brings the range, or a follow-up of it does, with the usual options.
+    Merged(JobId),
+    /// This one is in the way, and nothing was changed. To a merge this happens only while a cancelled job
+    /// still runs, or one of another type: ask again in a moment.
     Live(JobId),
 }
 
 /// Queues a sync with its progress row, in the caller's transaction. Wake the workers after the commit.
-pub async fn enqueue(tx: &mut PgConnection, sync: &NewSync) -> Result<Enqueued, Error> {
+pub async fn enqueue(
+    tx: &mut PgConnection,
+    sync: &NewSync,
+    when_live: WhenLive,
+) -> Result<Enqueued, Error> {
     loop {
-        let queued = sqlx::query_scalar!(
-            r#"with job as (
-                 insert into paceline.sync_jobs
-                   (id, user_id, connection_id, provider, kind, job_type, class, time_range,
-                    run_at, sort_at, max_retries, payload, payload_version)
-                 select $1, $2, $3, $4, 'sync', $5, $6, $7, t.now,
-                        t.now - $6::smallint * interval '30 minutes'
-                          + (select count(*) from paceline.sync_jobs where user_id = $2 and class = $6) * interval '1 second',
-                        $8, $9, $10
-                   from (select clock_timestamp() as now) t
-                 on conflict (user_id, provider, slot) do nothing
-                 returning id, user_id, provider, job_type, created_at),
-               progress as (
-                 insert into public.sync_progress (id, uid, external_id, provider, job_type, created_at, updated_at)
-                 select job.id, job.user_id, u.external_id, job.provider, job.job_type, job.created_at, job.created_at
-                   from job join paceline.users u on u.id = job.user_id)
-               select id as "id: JobId" from job"#,
-            JobId::fresh().0,
-            sync.user.0,
-            sync.connection.0,
-            sync.provider.as_str(),
-            sync.job_type.as_str(),
-            sync.class.rank(),
-            sync.range,
-            sync.options.max_retries,
-            Json(&sync.options) as _,
-            PAYLOAD_VERSION
-        )
-        .fetch_optional(&mut *tx)
-        .await?;
-        if let Some(id) = queued {
+        if let Some(id) = timed("enqueue", insert(tx, sync)).await? {
             return Ok(Enqueued::New(id));
+        }
+        if when_live == WhenLive::Merge
+            && let Some(id) = merge(tx, sync).await?
+        {
+            return Ok(Enqueued::Merged(id));
         }
         let live = sqlx::query_scalar!(
             r#"select id as "id: JobId" from paceline.sync_jobs where user_id = $1 and provider = $2 and slot = 0"#,
@@ -84,4 +81,76 @@ pub async fn enqueue(tx: &mut PgConnection, sync: &NewSync) -> Result<Enqueued, 
             return Ok(Enqueued::Live(id));
         }
     }
+}
+
+/// None: somebody else has the place.
+async fn insert(tx: &mut PgConnection, sync: &NewSync) -> Result<Option<JobId>, Error> {
+    let queued = sqlx::query!(
+        r#"with job as (
+             insert into paceline.sync_jobs
+               (id, user_id, connection_id, provider, kind, job_type, class, time_range,
+                run_at, sort_at, max_retries, payload, payload_version, trace_id, requested_by)
+             select $1, $2, $3, $4, $11, $5, $6, $7, t.now,
+                    t.now - $6::smallint * interval '30 minutes'
+                      + (select count(*) from paceline.sync_jobs where user_id = $2 and class = $6) * interval '1 second',
+                    $8, $9, $10, $12, $13
+               from (select clock_timestamp() as now) t
+             on conflict (user_id, provider, slot) do nothing
+             returning id, user_id, provider, job_type, class, created_at),
+           progress as (
+             insert into public.sync_progress (id, uid, external_id, provider, job_type, created_at, updated_at)
+             select job.id, job.user_id, u.external_id, job.provider, job.job_type, job.created_at, job.created_at
+               from job join paceline.users u on u.id = job.user_id)
+           select job.id as "id: JobId", job.created_at, h.reason as "reason?", h.until
+             from job left join lateral paceline.lane_hold(job.provider, job.class) h on true"#,
+        JobId::fresh().0,
+        sync.user.0,
+        sync.connection.0,
+        sync.provider.as_str(),
+        sync.job_type.as_str(),
+        sync.class.rank(),
+        sync.range,
+        sync.options.max_retries,
+        Json(&sync.options) as _,
+        PAYLOAD_VERSION,
+        JobKind::Sync.as_str(),
+        sync.trace,
+        sync.requested_by
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(queued) = queued else { return Ok(None) };
+    if let Some(reason) = queued.reason {
+        let (id, now) = (queued.id.0, queued.created_at);
+        hold::explain(tx, &[id], sync.provider, &reason, queued.until, now).await?;
+    }
+    Ok(Some(queued.id))
+}
+
+/// Puts the range aside for after the live sync. None: there is none that can take it.
+///
+/// A range that the live sync reads anyway needs no second look only if the first has not begun: no worker
+/// ever had the job (its epoch says so, under the lock that a claim needs too), and it leaves nothing out. What
+/// is read by now may have changed since.
+async fn merge(tx: &mut PgConnection, sync: &NewSync) -> Result<Option<JobId>, Error> {
+    Ok(sqlx::query_scalar!(
+        r#"update paceline.sync_jobs
+              set follow_up = case
+                    when lease_epoch = 0 and time_range @> $4::tstzrange
+                         and payload - '{batchSize,maxRetries,timeoutSeconds}'::text[]
+                           = $5::jsonb - '{batchSize,maxRetries,timeoutSeconds}'::text[]
+                    then follow_up
+                    else coalesce(follow_up, '{}') + tstzmultirange($4) end
+            where user_id = $1 and provider = $2 and slot = 0 and kind = $6 and job_type = $3
+              and cancel_requested_at is null
+           returning id as "id: JobId""#,
+        sync.user.0,
+        sync.provider.as_str(),
+        sync.job_type.as_str(),
+        sync.range,
+        Json(SyncOptions::default()) as _,
+        JobKind::Sync.as_str()
+    )
+    .fetch_optional(tx)
+    .await?)
 }

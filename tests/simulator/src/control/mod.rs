@@ -62,6 +62,7 @@ pub(crate) fn routes() -> Router<Arc<World>> {
         .route("/_sim/clock", get(world::clock).put(world::set_clock))
         .route("/_sim/latency", put(world::set_latency))
         .route("/_sim/weather", get(world::weather))
+        .route("/_sim/strava/calls", get(strava::calls))
         .route("/_sim/open-meteo/quota", get(world::weather_quota).put(world::set_weather_quota))
         .route("/_sim/open-meteo/archive-lag", put(world::set_archive_lag))
         .route(

@@ -30,6 +30,10 @@ pub(super) async fn forget_usage(State(world): Sim) -> Answer {
     answer(200, &simulator.strava_usage())
 }
 
+pub(super) async fn calls(State(world): Sim) -> Answer {
+    answer(200, &Simulator(world).strava_calls())
+}
+
 pub(super) async fn athletes(State(world): Sim) -> Answer {
     answer(200, &json!({ "athletes": Simulator(world).athletes() }))
 }

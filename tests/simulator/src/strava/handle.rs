@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::athlete::Athlete;
 use super::population::{self, AthleteSummary, Population, StartRange};
-use super::quota::{Standing, StravaQuota};
+use super::quota::{Standing, StravaCalls, StravaQuota};
 use super::tokens::TokenPair;
 use crate::error::Error;
 use crate::locks::{locked, reading, writing};
@@ -130,6 +130,12 @@ impl Simulator {
         self.with(athlete, |_| locked(&self.0.strava.tokens).authorize(athlete, scope))
     }
 
+    /// What must never be in anybody's log: tokens given out, dead refresh tokens too, and unused codes.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<String> {
+        locked(&self.0.strava.tokens).secrets()
+    }
+
     /// A pair as if a code had been exchanged just now.
     pub fn grant(&self, athlete: u64, scope: &str) -> Result<TokenPair, Error> {
         let now = self.now();
@@ -156,6 +162,12 @@ impl Simulator {
     /// Forgets the calls counted so far.
     pub fn forget_strava_usage(&self) {
         locked(&self.0.strava.windows).forget();
+    }
+
+    /// Calls that the quota counted since the start, and those that were too many.
+    #[must_use]
+    pub fn strava_calls(&self) -> StravaCalls {
+        locked(&self.0.strava.windows).calls()
     }
 
     /// Limits and calls counted in the present windows.

@@ -48,7 +48,7 @@ pub(crate) use errors::Refusal;
 pub use handle::{FULL_SCOPE, TruePage};
 pub use population::{AthleteSummary, Population, StartRange};
 pub(crate) use quota::told;
-pub use quota::{Allowance, Standing, StravaQuota};
+pub use quota::{Allowance, Standing, StravaCalls, StravaQuota, StravaWindows};
 pub use tokens::{Tally, TokenPair};
 
 /// Paths that belong to Strava begin with this.
@@ -73,7 +73,7 @@ impl Strava {
         Self {
             athletes: RwLock::default(),
             tokens: Mutex::new(Tokens::new(config.seed)),
-            windows: Mutex::new(Windows::new(config.strava_quota)),
+            windows: Mutex::new(Windows::new(config.strava_quota, config.strava_windows)),
             seed: config.seed,
             short_page_every: config.short_page_every,
         }
@@ -123,6 +123,11 @@ impl Strava {
     /// Counts a call to the API; `None` where Strava counts nothing.
     pub(crate) fn admit(&self, path: &str, reads: bool, now: DateTime<Utc>) -> Option<Standing> {
         path.starts_with(API).then(|| locked(&self.windows).take(now, reads))
+    }
+
+    /// Notes that a call is refused as if it had been one too many.
+    pub(crate) fn note_scripted_refusal(&self) {
+        locked(&self.windows).scripted_refusal();
     }
 }
 

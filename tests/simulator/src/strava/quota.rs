@@ -1,4 +1,5 @@
-//! Strava's rate limits: one application's calls in the quarter hour and in the UTC day.
+//! Strava's rate limits: one application's calls in the quarter hour and in the UTC day, or in shorter
+//! windows of the same shape.
 //!
 //! Owns the windows' borders (:00, :15, :30, :45 and midnight UTC), the counting of refused calls
 //! and the header values. Must not know requests.
@@ -46,13 +47,42 @@ impl StravaQuota {
     };
 }
 
+/// How long the windows are, and where they begin: Strava's own, or shorter ones for a test that cannot wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StravaWindows {
+    /// Seconds of what stands for the quarter hour.
+    pub quarter_hour_s: u32,
+    /// Seconds of what stands for the day.
+    pub day_s: u32,
+    /// Windows begin at whole multiples of their length since 1970 plus this, UTC.
+    pub border_s: u32,
+}
+
+impl StravaWindows {
+    /// Quarter hours and UTC days.
+    pub const REAL: Self = Self { quarter_hour_s: 900, day_s: 86_400, border_s: 0 };
+}
+
+/// Calls that the quota counted, since the simulator began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct StravaCalls {
+    /// All of them, refused ones included.
+    pub counted: u64,
+    /// Those that were over a limit, and so refused.
+    pub over_limit: u64,
+    /// Those that were refused as if they had been, because a fault rule said so.
+    pub scripted: u64,
+}
+
 /// The calls counted so far.
 #[derive(Debug)]
 pub(super) struct Windows {
     limit: StravaQuota,
+    shape: StravaWindows,
     quarter: i64,
     day: i64,
     used: StravaQuota,
+    calls: StravaCalls,
 }
 
 /// What the headers of one answer tell.
@@ -72,8 +102,23 @@ const NOTHING: StravaQuota = StravaQuota {
 };
 
 impl Windows {
-    pub(super) fn new(limit: StravaQuota) -> Self {
-        Self { limit, quarter: 0, day: 0, used: NOTHING }
+    pub(super) fn new(limit: StravaQuota, shape: StravaWindows) -> Self {
+        // A window of no length would have no number.
+        let shape = StravaWindows {
+            quarter_hour_s: shape.quarter_hour_s.max(1),
+            day_s: shape.day_s.max(1),
+            ..shape
+        };
+        let calls = StravaCalls::default();
+        Self { limit, shape, quarter: 0, day: 0, used: NOTHING, calls }
+    }
+
+    pub(super) const fn calls(&self) -> StravaCalls {
+        self.calls
+    }
+
+    pub(super) const fn scripted_refusal(&mut self) {
+        self.calls.scripted += 1;
     }
 
     pub(super) fn set_limit(&mut self, limit: StravaQuota) {
@@ -98,6 +143,8 @@ impl Windows {
         let mut standing = self.standing(now);
         standing.refused = over(self.used.overall, self.limit.overall)
             || (reads && over(self.used.read, self.limit.read));
+        self.calls.counted += 1;
+        self.calls.over_limit += u64::from(standing.refused);
         standing
     }
 
@@ -107,7 +154,9 @@ impl Windows {
     }
 
     fn turn(&mut self, now: DateTime<Utc>) {
-        let (quarter, day) = (now.timestamp().div_euclid(900), now.timestamp().div_euclid(86_400));
+        let since = now.timestamp() - i64::from(self.shape.border_s);
+        let number = |length_s: u32| since.div_euclid(i64::from(length_s));
+        let (quarter, day) = (number(self.shape.quarter_hour_s), number(self.shape.day_s));
         if quarter != self.quarter {
             self.quarter = quarter;
             self.used.overall.quarter_hour = 0;
@@ -174,7 +223,7 @@ mod tests {
 
     #[test]
     fn a_refused_call_stays_counted_also_for_the_day() {
-        let mut windows = Windows::new(SMALL);
+        let mut windows = Windows::new(SMALL, StravaWindows::REAL);
         let now = at("2026-11-21T10:14:59Z");
         let refused: Vec<bool> = (0..4).map(|_| windows.take(now, true).refused).collect();
         assert_eq!(refused, [false, false, false, true]);
@@ -185,7 +234,7 @@ mod tests {
 
     #[test]
     fn the_windows_open_at_the_quarter_hour_and_at_midnight_utc() {
-        let mut windows = Windows::new(SMALL);
+        let mut windows = Windows::new(SMALL, StravaWindows::REAL);
         for _ in 0..4 {
             windows.take(at("2026-11-21T10:14:59Z"), true);
         }
@@ -201,7 +250,7 @@ mod tests {
 
     #[test]
     fn calls_that_do_not_read_leave_the_read_quota_alone() {
-        let mut windows = Windows::new(SMALL);
+        let mut windows = Windows::new(SMALL, StravaWindows::REAL);
         let now = at("2026-11-21T10:00:00Z");
         for _ in 0..5 {
             assert!(!windows.take(now, false).refused);
@@ -212,8 +261,26 @@ mod tests {
     }
 
     #[test]
+    fn short_windows_have_borders_of_their_own_and_calls_over_the_limit_are_counted() {
+        let shape = StravaWindows { quarter_hour_s: 10, day_s: 30, border_s: 3 };
+        let mut windows = Windows::new(SMALL, shape);
+        let second = |s: i64| DateTime::from_timestamp(900 + s, 0).unwrap();
+        for _ in 0..4 {
+            windows.take(second(2), true);
+        }
+        assert_eq!(windows.calls(), StravaCalls { counted: 4, over_limit: 1, scripted: 0 });
+        // Three seconds past a round one, a window and the day begin.
+        let standing = windows.take(second(3), true);
+        assert!(!standing.refused);
+        assert_eq!(standing.usage.read, Allowance { quarter_hour: 1, day: 1 });
+        let standing = windows.take(second(13), true);
+        assert_eq!(standing.usage.read, Allowance { quarter_hour: 1, day: 2 });
+        assert_eq!(windows.calls(), StravaCalls { counted: 6, over_limit: 1, scripted: 0 });
+    }
+
+    #[test]
     fn the_headers_tell_quarter_hour_and_day() {
-        let mut windows = Windows::new(StravaQuota::STANDARD);
+        let mut windows = Windows::new(StravaQuota::STANDARD, StravaWindows::REAL);
         let headers = windows.take(at("2026-11-21T10:00:00Z"), true).headers();
         assert_eq!(headers[0], ("x-ratelimit-limit", "200,2000".to_owned()));
         assert_eq!(headers[1], ("x-ratelimit-usage", "1,1".to_owned()));

@@ -214,6 +214,12 @@ impl Tokens {
         before - self.grants.len()
     }
 
+    /// Every token that was ever given out, as far as it is known still, and codes not used yet.
+    pub(super) fn secrets(&self) -> Vec<String> {
+        let known = self.codes.keys().chain(self.access.keys()).chain(self.refresh.keys());
+        known.cloned().collect()
+    }
+
     pub(super) fn tally(&self, athlete: u64) -> Tally {
         self.tallies.get(&athlete).copied().unwrap_or_default()
     }

@@ -75,6 +75,8 @@ async fn the_quota_can_be_changed_and_forgotten_while_it_runs() {
     let (status, standing) = world.control(Method::PUT, path, json!(SMALL)).await;
     assert_eq!((status, &standing["usage"]["read"]["day"]), (200, &json!(3)));
     assert_eq!(world.strava(&token, "athlete").await.status(), 429);
+    let calls = world.control(Method::GET, "/_sim/strava/calls", json!({})).await.1;
+    assert_eq!(calls, json!({ "counted": 4, "over_limit": 1, "scripted": 0 }));
     assert_eq!(world.control(Method::DELETE, path, json!({})).await.0, 200);
     assert_eq!(world.strava(&token, "athlete").await.status(), 200);
 }

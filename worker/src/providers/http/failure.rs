@@ -1,7 +1,10 @@
 //! Why a call gave nothing, before anybody says what that means.
 
+use super::Closed;
 use crate::providers::{Detail, Error};
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use paceline_shared::db;
 use reqwest::{StatusCode, header::HeaderMap};
 use std::fmt;
 
@@ -46,6 +49,28 @@ pub enum Failure {
     /// The request cannot be made at all: the base URL is none.
     #[error("the request cannot be sent: {}", .0.message)]
     Unsendable(Detail),
+    /// The gate asks to wait; no call was made.
+    #[error("{scope} asks to wait until {until}")]
+    Wait {
+        /// `rate_limit`, `quota_exceeded` or `breaker_open`.
+        reason: &'static str,
+        /// When to ask again.
+        until: DateTime<Utc>,
+        /// Which budget or breaker.
+        scope: String,
+    },
+    /// The gate could not find out whether a call may be made; none was.
+    #[error("no call may be made while Postgres does not answer")]
+    Unmetered(#[source] db::Error),
+}
+
+impl From<Closed> for Failure {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::Wait { reason, until, scope } => Self::Wait { reason, until, scope },
+            Closed::Unmetered(error) => Self::Unmetered(error),
+        }
+    }
 }
 
 impl Failure {
@@ -57,6 +82,8 @@ impl Failure {
             Self::Temporary(detail) => Error::Temporary(detail),
             Self::TooLarge { limit, detail } => Error::TooLarge { limit, detail },
             Self::Unsendable(detail) => Error::Refused(detail),
+            Self::Wait { reason, until, .. } => Error::Wait { reason, until },
+            Self::Unmetered(error) => Error::Unmetered(error),
         }
     }
 
@@ -71,6 +98,7 @@ impl Failure {
             Self::Temporary(_) => "temporary",
             Self::TooLarge { .. } => "too_large",
             Self::Unsendable(_) => "unsendable",
+            Self::Wait { .. } | Self::Unmetered(_) => "not_made",
         }
     }
 }

@@ -259,3 +259,74 @@ fn a_spent_quota_is_asked_again_just_after_its_window() {
         assert!((TimeDelta::seconds(1)..=TimeDelta::seconds(5)).contains(&wait), "{wait}");
     }
 }
+
+/// Lets so many tries pass and notes how they ended.
+#[derive(Debug)]
+struct Turnstile {
+    left: AtomicU32,
+    seen: Arc<std::sync::Mutex<Vec<(Option<u16>, Option<End>)>>>,
+}
+
+struct Through(Arc<std::sync::Mutex<Vec<(Option<u16>, Option<End>)>>>, Option<u16>, Option<End>);
+
+impl Gate for Turnstile {
+    fn enter(&self) -> futures::future::BoxFuture<'_, Result<Box<dyn Pass>, Closed>> {
+        Box::pin(async {
+            let left = self.left.load(Ordering::SeqCst);
+            if left == 0 {
+                let (reason, scope) = ("rate_limit", "test:all".to_owned());
+                return Err(Closed::Wait { reason, until: Utc::now(), scope });
+            }
+            self.left.store(left - 1, Ordering::SeqCst);
+            Ok(Box::new(Through(self.seen.clone(), None, None)) as Box<dyn Pass>)
+        })
+    }
+}
+
+impl Pass for Through {
+    fn heard(&mut self, status: StatusCode, _headers: &HeaderMap) {
+        self.1 = Some(status.as_u16());
+    }
+
+    fn over(mut self: Box<Self>, end: End) {
+        self.2 = Some(end);
+    }
+}
+
+impl Drop for Through {
+    fn drop(&mut self) {
+        self.0.lock().unwrap().push((self.1, self.2));
+    }
+}
+
+async fn ask_through(
+    server: &Server,
+    tries: u32,
+) -> (Result<Answer<Vec<u8>>, Failure>, Vec<(Option<u16>, Option<End>)>) {
+    let seen = Arc::default();
+    let gate = Arc::new(Turnstile { left: AtomicU32::new(tries), seen: Arc::clone(&seen) });
+    let http = Http::new("test", quick()).unwrap().behind(gate);
+    let answer = http.send("things", |client| client.get(&server.url), numbers).await;
+    let seen = seen.lock().unwrap().clone();
+    (answer, seen)
+}
+
+#[tokio::test]
+async fn each_try_goes_through_the_gate_which_hears_how_it_went() {
+    let script = &[Act::Say(ERROR), Act::SayAndReset(""), Act::SayAndReset(CUT), Act::Say(GOOD)];
+    let server = Server::new(script).await;
+    let (answer, seen) = ask_through(&server, 9).await;
+    assert_eq!(answer.unwrap().data, [1, 2, 3]);
+    let (whole, broken) = (Some(End::Whole), Some(End::Broken));
+    assert_eq!(seen, [(Some(500), whole), (None, broken), (Some(200), broken), (Some(200), whole)]);
+    let nowhere = Server { url: "not a url".to_owned(), served: Arc::default() };
+    assert_eq!(ask_through(&nowhere, 9).await.1, [(None, Some(End::Unmade))]);
+}
+
+#[tokio::test]
+async fn a_closed_gate_ends_the_call_without_a_further_try() {
+    let server = Server::new(&[Act::Say(ERROR)]).await;
+    let (answer, seen) = ask_through(&server, 2).await;
+    assert!(matches!(answer, Err(Failure::Wait { reason: "rate_limit", .. })));
+    assert_eq!((server.served(), seen.len()), (2, 2));
+}

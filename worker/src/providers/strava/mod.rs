@@ -1,4 +1,4 @@
-//! Strava v3: its addresses, its paging and its tokens. What an activity says is in `record`, what a
+//! Strava v3: its addresses, its paging, its tokens and its quotas. What an activity says is in `record`, what a
 //! refusal or a quota header says in `refusal`.
 //!
 //! It knows neither jobs nor the database.
@@ -14,19 +14,34 @@ use super::{
     Detail, Error, Page,
     http::{Failure, Http},
 };
+use crate::budget::{Call, Limit, Meter, Terms, Tier};
 use chrono::{DateTime, Utc};
-use paceline_shared::db::{connection_secrets::Tokens, connections::State};
+use paceline_shared::{
+    Provider,
+    db::{connection_secrets::Tokens, connections::State},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sqlx::postgres::types::PgRange;
-use std::{fmt, ops::Bound};
+use std::{fmt, num::NonZeroU32, ops::Bound};
 
 /// Activities a page, the most that Strava allows.
 pub const PAGE_SIZE: i32 = 200;
 
 /// The scopes that we ask for; the user may withhold any of them.
 pub const SCOPES: [&str; 3] = ["read", "activity:read_all", "profile:read_all"];
+
+/// What Strava allows an application that nobody asked more for: every call, and of these those that upload
+/// nothing. Its answers tell what it really is.
+pub const LIMITS: &str = "all:200/15m,all:2000/24h,read:100/15m,read:1000/24h";
+
+/// Names of limits, each with its scope among all budgets.
+const ALL: (&str, &str) = ("all", "strava:all");
+const READ: (&str, &str) = ("read", "strava:read");
+
+/// So many calls of a process in a second are no burst that anybody minds.
+const CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(500).expect("not zero");
 
 const ACTIVITIES: &str = "athlete/activities";
 const TOKEN: &str = "oauth/token";
@@ -42,6 +57,10 @@ pub struct StravaConfig {
     pub client_id: String,
     /// The application's secret.
     pub client_secret: SecretString,
+    /// What Strava allows it, as far as is known before Strava says so.
+    pub limits: Vec<Limit>,
+    /// Calls of this process in any second.
+    pub calls_per_second: NonZeroU32,
 }
 
 impl StravaConfig {
@@ -53,6 +72,25 @@ impl StravaConfig {
             oauth_base: "https://www.strava.com/oauth".to_owned(),
             client_id: client_id.into(),
             client_secret,
+            limits: LIMITS.split(',').filter_map(|limit| limit.parse().ok()).collect(),
+            calls_per_second: CALLS_PER_SECOND,
+        }
+    }
+
+    /// The name of a limit that Strava has not.
+    #[must_use]
+    pub fn unknown_limit(&self) -> Option<&Limit> {
+        self.limits.iter().find(|limit| ![ALL.0, READ.0].contains(&limit.name.as_str()))
+    }
+
+    /// What a meter must know of Strava.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms {
+            provider: Provider::Strava,
+            windows: self.limits.iter().map(|l| l.window(Provider::Strava.as_str())).collect(),
+            hear: refusal::readings,
+            calls_per_second: self.calls_per_second,
         }
     }
 }
@@ -97,6 +135,7 @@ pub enum ExchangeError {
 pub struct Strava {
     config: StravaConfig,
     http: Http,
+    meter: Option<Meter>,
 }
 
 impl fmt::Debug for Strava {
@@ -106,22 +145,41 @@ impl fmt::Debug for Strava {
 }
 
 impl Strava {
-    /// A client.
+    /// A client whose calls nobody counts.
     #[must_use]
     pub fn new(config: StravaConfig, http: Http) -> Self {
-        Self { config, http }
+        Self { config, http, meter: None }
+    }
+
+    /// The same client, whose calls go through the fleet's budgets and breaker.
+    #[must_use]
+    pub fn metered(self, meter: Meter) -> Self {
+        Self { meter: Some(meter), ..self }
+    }
+
+    /// The client for a kind of call.
+    fn http(
+        &self,
+        kind: &'static str,
+        scopes: &'static [&'static str],
+        tier: Tier,
+        past_breaker: bool,
+    ) -> Http {
+        let call = Call { kind, scopes, user: Vec::new(), tier, past_breaker };
+        self.meter.as_ref().map_or_else(|| self.http.clone(), |m| self.http.behind(m.gate(call)))
     }
 
     /// A page of the athlete's activities that began within `range`, oldest first; the first page
     /// is number 1.
     ///
     /// Only an empty page is the end: one may hold fewer than [`PAGE_SIZE`] and others follow. Costs
-    /// one read.
+    /// one read, out of the share of `tier`.
     pub async fn page(
         &self,
         access: &SecretString,
         range: &PgRange<DateTime<Utc>>,
         page: i32,
+        tier: Tier,
     ) -> Result<Page, Error> {
         let url = format!("{}/{ACTIVITIES}", self.config.api_base.trim_end_matches('/'));
         let (after, before) = borders(range);
@@ -129,7 +187,7 @@ impl Strava {
             vec![("after", after), ("page", page.into()), ("per_page", PAGE_SIZE.into())];
         query.extend(before.map(|before| ("before", before)));
         let answer = self
-            .http
+            .http("read", &[ALL.1, READ.1], tier, false)
             .send(
                 ACTIVITIES,
                 |http| http.get(&url).bearer_auth(access.expose_secret()).query(&query),
@@ -137,18 +195,14 @@ impl Strava {
             )
             .await
             .map_err(refusal::error)?;
-        Ok(Page {
-            quota_spent: refusal::spent(&answer.headers, Utc::now()),
-            items: answer.data,
-            body: answer.body,
-        })
+        Ok(Page { items: answer.data, body: answer.body })
     }
 
     /// Buys the next pair. While the access token has more than an hour left, Strava answers with
     /// the same pair; when the refresh token changes, the old one is dead at once.
     pub async fn refresh(&self, refresh: &SecretString) -> Result<Tokens, RefreshError> {
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
-        match self.token(&form).await {
+        match self.token(&form, false).await {
             Ok(grant) => Ok(grant.tokens()),
             Err(Failure::Refused(refused)) if refusal::names(&refused, "RefreshToken") => {
                 Err(RefreshError::Invalid(refusal::told(*refused)))
@@ -164,7 +218,7 @@ impl Strava {
         accepted: &str,
     ) -> Result<Exchanged, ExchangeError> {
         let form = [("grant_type", "authorization_code"), ("code", code.expose_secret())];
-        let grant = match self.token(&form).await {
+        let grant = match self.token(&form, true).await {
             Ok(grant) => grant,
             Err(Failure::Refused(refused)) if refusal::names(&refused, "AuthorizationCode") => {
                 return Err(ExchangeError::CodeInvalid(refusal::told(*refused)));
@@ -190,7 +244,7 @@ impl Strava {
         Ok(Exchanged { account_id, scopes, state, tokens: grant.tokens() })
     }
 
-    async fn token(&self, form: &[(&str, &str)]) -> Result<Grant, Failure> {
+    async fn token(&self, form: &[(&str, &str)], past_breaker: bool) -> Result<Grant, Failure> {
         let url = format!("{}/token", self.config.oauth_base.trim_end_matches('/'));
         let application = [
             ("client_id", self.config.client_id.as_str()),
@@ -198,8 +252,10 @@ impl Strava {
         ];
         let form = [&application, form].concat();
         // A code is good once, and a repeat after a lost answer may meet a rotated token.
-        let answer =
-            self.http.send_once(TOKEN, |http| http.post(&url).form(&form), Grant::read).await?;
+        let answer = self
+            .http("token", &[], Tier::Urgent, past_breaker)
+            .send_once(TOKEN, |http| http.post(&url).form(&form), Grant::read)
+            .await?;
         Ok(answer.data)
     }
 }

@@ -4,6 +4,7 @@ use super::super::{
     Detail, Error,
     http::{Failure, Refusal, after_window},
 };
+use crate::budget::Reading;
 use chrono::{DateTime, Utc};
 use reqwest::{StatusCode, header::HeaderMap};
 use serde::Deserialize;
@@ -12,10 +13,10 @@ use serde::Deserialize;
 const QUARTER_S: i64 = 15 * 60;
 const DAY_S: i64 = 24 * 60 * 60;
 
-/// The quotas, each as limit and usage; reads count against both.
-const QUOTAS: [(&str, &str); 2] = [
-    ("x-ratelimit-limit", "x-ratelimit-usage"),
-    ("x-readratelimit-limit", "x-readratelimit-usage"),
+/// The quotas, each as scope, limit and usage; reads count against both.
+const QUOTAS: [(&str, &str, &str); 2] = [
+    (super::ALL.1, "x-ratelimit-limit", "x-ratelimit-usage"),
+    (super::READ.1, "x-readratelimit-limit", "x-readratelimit-usage"),
 ];
 
 /// The body of a refusal.
@@ -99,23 +100,32 @@ pub(super) fn told(refusal: Refusal) -> Detail {
     detail
 }
 
-/// When to ask again, and what to call the wait, if the headers say that a quota is used up.
-pub(super) fn spent(
-    headers: &HeaderMap,
-    now: DateTime<Utc>,
-) -> Option<(&'static str, DateTime<Utc>)> {
-    let pair = |name: &str| -> Option<[u32; 2]> {
+/// What an answer tells of the quotas: for each the quarter hour and the day.
+pub(super) fn readings(_status: StatusCode, headers: &HeaderMap) -> Vec<Reading> {
+    let pair = |name: &str| -> Option<[i32; 2]> {
         let (quarter, day) = headers.get(name)?.to_str().ok()?.split_once(',')?;
         Some([quarter.trim().parse().ok()?, day.trim().parse().ok()?])
     };
-    let mut spent = [false; 2];
-    for (limit, usage) in QUOTAS {
-        if let (Some(limit), Some(usage)) = (pair(limit), pair(usage)) {
-            spent[0] |= usage[0] >= limit[0];
-            spent[1] |= usage[1] >= limit[1];
+    let mut readings = Vec::with_capacity(4);
+    for (scope, limit, usage) in QUOTAS {
+        if let (Some(limits), Some(used)) = (pair(limit), pair(usage)) {
+            let windows = limits.into_iter().zip(used).enumerate();
+            readings.extend(windows.map(|(nth, (limit, used))| Reading {
+                scope,
+                nth,
+                limit,
+                used,
+            }));
         }
     }
-    match spent {
+    readings
+}
+
+/// When to ask again, and what to call the wait, if the headers say that a quota is used up.
+fn spent(headers: &HeaderMap, now: DateTime<Utc>) -> Option<(&'static str, DateTime<Utc>)> {
+    let readings = readings(StatusCode::OK, headers);
+    let is_spent = |nth| readings.iter().any(|r| r.nth == nth && r.used >= r.limit);
+    match [is_spent(0), is_spent(1)] {
         [_, true] => Some(("quota_exceeded", after_window(now, DAY_S))),
         [true, false] => Some(("rate_limit", after_window(now, QUARTER_S))),
         [false, false] => None,
@@ -152,6 +162,27 @@ mod tests {
             None
         );
         assert_eq!(wait(&[("x-ratelimit-limit", "200"), ("x-ratelimit-usage", "x,y")]), None);
+    }
+
+    #[test]
+    fn both_windows_of_both_quotas_are_read() {
+        let told = headers(&[
+            ("x-ratelimit-limit", "200,2000"),
+            ("x-ratelimit-usage", "54,412"),
+            ("x-readratelimit-limit", "100, 1000"),
+            ("x-readratelimit-usage", "40, 310"),
+        ]);
+        let of = |scope, nth, limit, used| Reading { scope, nth, limit, used };
+        assert_eq!(
+            readings(StatusCode::OK, &told),
+            [
+                of("strava:all", 0, 200, 54),
+                of("strava:all", 1, 2000, 412),
+                of("strava:read", 0, 100, 40),
+                of("strava:read", 1, 1000, 310),
+            ]
+        );
+        assert_eq!(readings(StatusCode::OK, &headers(&[("x-ratelimit-limit", "200,2000")])), []);
     }
 
     #[test]

@@ -1,0 +1,89 @@
+//! What ages in the tables that steer the fleet and in those that tell of people's acts, and how the tables
+//! that change most are doing. What is deleted from the others is in their files.
+
+use super::{Db, Error};
+use chrono::Utc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Forgets what breaker and budgets need no more: counts of an hour ago, reservations in windows that
+/// ended an hour ago. Answers how many rows.
+pub async fn forget_steering(db: &Db) -> Result<u64, Error> {
+    let counts = sqlx::query!(
+        "delete from paceline.breaker_counts where bucket < clock_timestamp() - interval '1 hour'"
+    )
+    .execute(db)
+    .await?;
+    let reservations = sqlx::query!(
+        "delete from paceline.budget_reservations
+          where window_start + make_interval(secs => window_s) < clock_timestamp() - interval '1 hour'"
+    )
+    .execute(db)
+    .await?;
+    Ok(counts.rows_affected() + reservations.rows_affected())
+}
+
+/// Forgets up to `limit` acts of admins that are older than `keep`, and operations that ended before;
+/// answers how many.
+pub async fn forget_acts(db: &Db, keep: Duration, limit: i64) -> Result<u64, Error> {
+    let acts = sqlx::query!(
+        "delete from paceline.admin_audit where id = any(array(
+           select id from paceline.admin_audit
+            where id < $1 and at < clock_timestamp() - make_interval(secs => $2)
+            order by id limit $3 for update skip locked))",
+        made_before(keep),
+        keep.as_secs_f64(),
+        limit
+    )
+    .execute(db)
+    .await?;
+    let operations = sqlx::query!(
+        "delete from paceline.admin_operations where id = any(array(
+           select id from paceline.admin_operations
+            where id < $1 and finished_at < clock_timestamp() - make_interval(secs => $2)
+            order by id limit $3 for update skip locked))",
+        made_before(keep),
+        keep.as_secs_f64(),
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(acts.rows_affected() + operations.rows_affected())
+}
+
+/// Dead and live rows of the tables that change most, by name, as Postgres's statistics have them.
+pub async fn table_rows(db: &Db) -> Result<Vec<(String, i64, i64)>, Error> {
+    let rows = sqlx::query!(
+        r#"select relname::text as "name!", n_dead_tup as "dead!", n_live_tup as "live!"
+             from pg_stat_user_tables
+            where (schemaname, relname) in (('paceline', 'sync_jobs'), ('paceline', 'sync_runs'),
+              ('public', 'sync_progress'), ('paceline', 'staged_pages'), ('paceline', 'workers'),
+              ('paceline', 'lanes'), ('paceline', 'budgets'), ('paceline', 'budget_reservations'),
+              ('paceline', 'breaker_counts'), ('paceline', 'idempotency_keys'))"#
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.name, row.dead, row.live)).collect())
+}
+
+/// Rows with smaller ids were made before `age` ago, give or take what clocks differ: a bound for an
+/// index on ids, which are version 7. Their own times decide.
+pub(super) fn made_before(age: Duration) -> Uuid {
+    let made = Utc::now() - chrono::Duration::from_std(age).unwrap_or(chrono::Duration::MAX / 2);
+    let millis = u64::try_from(made.timestamp_millis()).unwrap_or(0);
+    Uuid::from_u128(u128::from(millis) << 80)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_now_is_behind_the_bound_of_an_hour_ago_and_before_that_of_none() {
+        let id = Uuid::now_v7();
+        assert!(made_before(Duration::from_hours(1)) < id);
+        std::thread::sleep(Duration::from_millis(2));
+        assert!(id < made_before(Duration::ZERO));
+        assert_eq!(made_before(Duration::from_secs(u64::MAX)), Uuid::nil());
+    }
+}

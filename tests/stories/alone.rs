@@ -1,0 +1,126 @@
+//! A sync that workers are lost with runs alone in the end, so that it takes no other with it.
+
+use paceline_simulator::{Fault, FaultRule};
+use paceline_tests::{
+    process::Process,
+    rows,
+    stack::{ACTIVITIES, SOON, Stack, User, WorkerSetup},
+    truth::WHOLE,
+    wait::until,
+};
+use serde_json::json;
+use std::time::Duration;
+use uuid::Uuid;
+
+const RUNNING: &str = "select count(*) from paceline.sync_jobs where worker is not null";
+
+/// A page of this person's list hangs, whoever asks for it.
+fn hang(stack: &Stack, user: &User, page: u32) -> u64 {
+    let rule = FaultRule {
+        path: Some(ACTIVITIES.to_owned()),
+        athlete: Some(user.athlete),
+        page: Some(page),
+        ..FaultRule::new(Fault::Stall { seconds: 300.0 })
+    };
+    stack.world().add_fault(rule).unwrap()
+}
+
+/// Two workers have been lost with this sync where it is now.
+async fn suspect(stack: &Stack, sync: Uuid) {
+    sqlx::query("update paceline.sync_jobs set crashes = 2 where id = $1")
+        .bind(sync)
+        .execute(&*stack.db)
+        .await
+        .unwrap();
+}
+
+async fn crashes(stack: &Stack, sync: Uuid) -> i16 {
+    sqlx::query_scalar("select crashes from paceline.sync_jobs where id = $1")
+        .bind(sync)
+        .fetch_one(&*stack.db)
+        .await
+        .unwrap()
+}
+
+/// The owner of every lease has been silent for longer than a lease, and no longer than the server is up.
+async fn lost(stack: &Stack, worker: &mut Process) {
+    until("the server is older than a lease", SOON, async || {
+        rows::uptime(&stack.db).await > Duration::from_secs(16)
+    })
+    .await;
+    worker.kill_9();
+    let silent = "update paceline.sync_runs set beat_at = clock_timestamp() - interval '14 seconds'
+                   where worker is not null";
+    rows::change(&stack.db, silent).await;
+    // Its duties have run out as well.
+    rows::change(&stack.db, "update paceline.duties set until = clock_timestamp()").await;
+}
+
+#[tokio::test]
+async fn a_poison_sync_is_taken_out_and_its_neighbours_lose_nothing() {
+    let mut stack = Stack::new().await;
+    let poison = stack.user("poison", 30).await;
+    let (ann, bob) = (stack.user("ann", 450).await, stack.user("bob", 30).await);
+    let trap = hang(&stack, &poison, 1);
+    let slow = hang(&stack, &ann, 3);
+    let bad = poison.client.start_sync(&json!({})).await;
+    suspect(&stack, bad).await;
+    let good = ann.client.start_sync(&json!({})).await;
+    let mut first = stack.worker().await;
+    stack.struck(slow, 1).await;
+    // It makes room: what does not come to its end is handed back, and only the suspect runs.
+    stack.struck(trap, 1).await;
+    assert_eq!(rows::run(&stack.db, bad).await.unwrap().state, "running");
+    let neighbour = rows::run(&stack.db, good).await.unwrap();
+    assert_eq!((neighbour.state.as_str(), neighbour.attempt), ("queued", 0), "uncounted");
+    let late = bob.client.start_sync(&json!({})).await;
+    // More than two looks: nothing is claimed beside it.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    assert_eq!(rows::number(&stack.db, RUNNING).await, 1);
+
+    stack.world().clear_faults();
+    lost(&stack, &mut first).await;
+    let _second = stack.worker().await;
+    let failed = poison.client.wait_over(bad, SOON).await;
+    assert_eq!(failed.error.unwrap().code, "worker_lost");
+    for (user, sync) in [(&ann, good), (&bob, late)] {
+        let done = user.client.wait_done(sync, SOON).await;
+        assert_eq!(done.attempt, 1, "the loss cost no neighbour an attempt");
+        stack.assert_true(user, WHOLE).await;
+    }
+    let spared = "select count(*) from paceline.sync_history where crashes = 0 and status = 'completed'";
+    assert_eq!(rows::number(&stack.db, spared).await, 2);
+}
+
+#[tokio::test]
+async fn one_worker_of_the_fleet_makes_room_and_the_others_go_on() {
+    let mut stack = Stack::new().await;
+    let (poison, ann) = (stack.user("poison", 30).await, stack.user("ann", 300).await);
+    let trap = hang(&stack, &poison, 1);
+    let bad = poison.client.start_sync(&json!({})).await;
+    suspect(&stack, bad).await;
+    let _workers = [stack.worker().await, stack.worker().await, stack.worker().await];
+    stack.struck(trap, 1).await;
+    let done = ann.sync_all(&json!({})).await;
+    assert_eq!(done.attempt, 1);
+    let holders = "select count(*) from paceline.duties where until > clock_timestamp()";
+    assert_eq!(rows::number(&stack.db, holders).await, 1);
+    assert_eq!(crashes(&stack, bad).await, 2);
+    assert_eq!(rows::run(&stack.db, bad).await.unwrap().state, "running", "and it stays alone");
+}
+
+#[tokio::test]
+async fn a_suspect_that_gets_past_its_place_is_like_any_other_again() {
+    let mut stack = Stack::new().await;
+    let (once, ann) = (stack.user("once", 650).await, stack.user("ann", 30).await);
+    let trap = hang(&stack, &once, 3);
+    let sync = once.client.start_sync(&json!({})).await;
+    suspect(&stack, sync).await;
+    let worker = WorkerSetup { slots: 2, ..WorkerSetup::default() };
+    let _worker = stack.worker_with(worker).await;
+    stack.struck(trap, 1).await;
+    // It has moved its checkpoint twice and hangs elsewhere: others run beside it.
+    ann.sync_all(&json!({})).await;
+    assert_eq!(crashes(&stack, sync).await, 0);
+    assert_eq!(rows::number(&stack.db, "select count(*) from paceline.duties").await, 0);
+}

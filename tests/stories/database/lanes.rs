@@ -1,0 +1,1 @@
+//! Lanes: what holds a claim back, and what lets it through.

@@ -1,0 +1,1 @@
+//! Suspects: jobs that two workers were lost with are claimed alone.

@@ -1,0 +1,449 @@
+//! A provider's calls in this process: what is in stock, how stock is got, and what becomes of it.
+
+use super::{
+    Process,
+    breaker::{Breaker, State as BreakerState},
+    gate::Door,
+    limits::Tier,
+    pool::{Bucket, Key, Pool, Returned, Taken},
+    tally::Tally,
+};
+use crate::providers::http::{Closed, Gate};
+use chrono::{DateTime, TimeDelta, Utc};
+use governor::{
+    DefaultDirectRateLimiter, Quota, RateLimiter,
+    clock::{Clock as _, DefaultClock},
+};
+use paceline_shared::{
+    Provider,
+    db::{
+        self,
+        budgets::{self, MARGIN, Reserved, Told, Window},
+        lanes,
+    },
+    notify,
+};
+use reqwest::{StatusCode, header::HeaderMap};
+use std::{
+    collections::HashMap,
+    num::NonZeroU32,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// A call waits so long in its job's slot, for a border or for what others give back. Then the job is parked.
+const PATIENCE: Duration = Duration::from_millis(2_500);
+/// How often it looks whether others gave something back.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
+/// A job that found everything reserved by others comes back after this.
+const COME_BACK: TimeDelta = TimeDelta::seconds(2);
+/// Jobs that wait for a window do not all come back at its first instant, but within this or a tenth of it.
+const SPREAD: Duration = Duration::from_secs(4);
+
+/// What a provider says of itself.
+#[derive(Debug)]
+pub struct Terms {
+    /// Whose.
+    pub provider: Provider,
+    /// The quotas of the application, all its users together.
+    pub windows: Vec<Window>,
+    /// What an answer tells of them.
+    pub hear: fn(StatusCode, &HeaderMap) -> Vec<Reading>,
+    /// Calls of this process in any second.
+    pub calls_per_second: NonZeroU32,
+}
+
+/// What an answer tells of a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Whose calls count.
+    pub scope: &'static str,
+    /// Which of the scope's windows, the shortest first.
+    pub nth: usize,
+    /// Calls allowed.
+    pub limit: i32,
+    /// Calls used, this one included.
+    pub used: i32,
+}
+
+/// A kind of call, as one job makes it.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Its name among the provider's kinds.
+    pub kind: &'static str,
+    /// In which of the application's quotas it counts.
+    pub scopes: &'static [&'static str],
+    /// The quota of its user, where there is one: windows of a single scope.
+    pub user: Vec<Window>,
+    /// Its share.
+    pub tier: Tier,
+    /// It is made though the breaker is open: a code does not live until that closes.
+    pub past_breaker: bool,
+}
+
+/// A provider's meter. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Meter(Arc<Inner>);
+
+impl Meter {
+    pub(super) const fn new(inner: Arc<Inner>) -> Self {
+        Self(inner)
+    }
+
+    /// The gate for calls of this kind.
+    #[must_use]
+    pub fn gate(&self, call: Call) -> Arc<dyn Gate> {
+        let mut windows: Vec<Window> = self
+            .0
+            .terms
+            .windows
+            .iter()
+            .filter(|window| call.scopes.contains(&window.scope.as_str()))
+            .chain(&call.user)
+            .cloned()
+            .collect();
+        windows.sort();
+        let user = call.user.first().map(|window| window.scope.clone());
+        let key = Key { kind: call.kind, tier: call.tier, user };
+        Arc::new(Door { meter: self.0.clone(), windows, key, past_breaker: call.past_breaker })
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) terms: Terms,
+    pub(super) process: Arc<Process>,
+    state: Mutex<State>,
+    pace: DefaultDirectRateLimiter,
+    /// One probe at a time.
+    probe: Arc<Semaphore>,
+    /// One wish at a time: what it brings may be enough for all who wait.
+    asking: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) pools: HashMap<Key, Pool>,
+    pub(super) tally: Tally,
+    pub(super) breaker: Breaker,
+    /// The limits as last told.
+    pub(super) limits: HashMap<(String, i32), i32>,
+    /// When Postgres last heard what is reserved.
+    pub(super) contact: Instant,
+    /// The windows are known to Postgres.
+    pub(super) ensured: bool,
+    /// What the lane was last blocked with.
+    pub(super) blocked: Option<(DateTime<Utc>, Tier)>,
+}
+
+impl State {
+    pub(super) fn give_back(&mut self, returned: Returned) {
+        for (slots, calls) in returned {
+            self.tally.returned(&slots, calls);
+        }
+    }
+}
+
+impl Inner {
+    pub(super) fn new(terms: Terms, process: Arc<Process>) -> Self {
+        let limits =
+            terms.windows.iter().map(|w| ((w.scope.clone(), w.window_s), w.limit)).collect();
+        let state = State {
+            pools: HashMap::new(),
+            tally: Tally::default(),
+            breaker: Breaker::default(),
+            limits,
+            contact: Instant::now(),
+            ensured: false,
+            blocked: None,
+        };
+        Self {
+            pace: RateLimiter::direct(Quota::per_second(terms.calls_per_second)),
+            terms,
+            process,
+            state: Mutex::new(state),
+            probe: Arc::new(Semaphore::new(1)),
+            asking: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for its turn in this process.
+    pub(super) async fn keep_pace(&self) {
+        while let Err(not_yet) = self.pace.check() {
+            tokio::time::sleep(not_yet.wait_time_from(DefaultClock::default().now())).await;
+        }
+    }
+
+    /// Past the breaker: with a permit, as the one probe.
+    pub(super) async fn pass_breaker(&self) -> Result<Option<OwnedSemaphorePermit>, Closed> {
+        let pause = TimeDelta::from_std(self.process.rules.pause).unwrap_or(COME_BACK);
+        let mut permit = None;
+        loop {
+            let state = self.state().breaker.state;
+            let until = match state {
+                BreakerState::Closed => return Ok(None),
+                BreakerState::Open(until) => until,
+                BreakerState::ProbedElsewhere(until) => until.min(Utc::now() + pause),
+                BreakerState::Probing if permit.is_some() => return Ok(permit),
+                BreakerState::Probing => {
+                    // Whoever comes next sees what this probe found out.
+                    permit = self.probe.clone().acquire_owned().await.ok();
+                    continue;
+                }
+            };
+            return Err(self.wait("breaker_open", until, self.terms.provider.as_str().to_owned()));
+        }
+    }
+
+    pub(super) fn wait(&self, reason: &'static str, until: DateTime<Utc>, scope: String) -> Closed {
+        metrics::counter!("paceline_provider_waits_total",
+            "provider" => self.terms.provider.as_str(), "reason" => reason)
+        .increment(1);
+        Closed::Wait { reason, until, scope }
+    }
+
+    /// A reserved call: from the stock, or asked for. Asks ahead when the stock is low.
+    pub(super) async fn reserved(self: &Arc<Self>, door: &Door) -> Result<Taken, Closed> {
+        if let Some(taken) = self.take(door) {
+            return Ok(taken);
+        }
+        self.state().pools.entry(door.key.clone()).or_default().waiting += 1;
+        let _waiting = Waiting { meter: self, key: &door.key };
+        let patient_until = Instant::now() + PATIENCE;
+        loop {
+            let asked = self.ask(door).await.map_err(Closed::Unmetered)?;
+            if let Some(taken) = self.take(door) {
+                return Ok(taken);
+            }
+            let (reason, until, scope, pause) = match asked {
+                // Others who waited were faster.
+                None | Some(Reserved::Granted { .. }) => continue,
+                // The window is there by now.
+                Some(Reserved::Unknown) => {
+                    (RATE_LIMIT, Utc::now() + COME_BACK, String::new(), LOOK_AGAIN)
+                }
+                Some(Reserved::Spent { scope, window_s, until }) => {
+                    let spread =
+                        SPREAD.min(Duration::from_secs(window_s.unsigned_abs().into()) / 10);
+                    let until = until + spread.mul_f64(fastrand::f64());
+                    return Err(self.wait(door.reason(&scope, window_s), until, scope));
+                }
+                Some(Reserved::Border { wait }) => {
+                    (RATE_LIMIT, Utc::now() + COME_BACK, String::new(), wait)
+                }
+                Some(Reserved::Held { scope, window_s, until, wait }) => {
+                    let soon = (Utc::now() + COME_BACK).min(until);
+                    (door.reason(&scope, window_s), soon, scope, wait.min(LOOK_AGAIN))
+                }
+            };
+            if Instant::now() + pause > patient_until {
+                return Err(self.wait(reason, until, scope));
+            }
+            tokio::time::sleep(pause.mul_f64(1.0 + fastrand::f64() / 8.0)).await;
+        }
+    }
+
+    fn take(self: &Arc<Self>, door: &Door) -> Option<Taken> {
+        let mut state = self.state();
+        let (now, contact) = (Instant::now(), state.contact);
+        let pool = state.pools.get_mut(&door.key)?;
+        let taken = pool.take(now, contact);
+        if taken.is_some() && pool.is_low() {
+            pool.refilling = true;
+            let (meter, door) = (self.clone(), door.clone());
+            tokio::spawn(async move {
+                // Whoever needs the call asks again and hears the same.
+                let _not_yet = meter.ask_more(&door).await;
+                if let Some(pool) = meter.state().pools.get_mut(&door.key) {
+                    pool.refilling = false;
+                }
+            });
+        }
+        taken
+    }
+
+    /// Asks for stock; `None` if there is some by the time that it is this call's turn.
+    async fn ask(&self, door: &Door) -> Result<Option<Reserved>, db::Error> {
+        let _turn = self.asking.lock().await;
+        let in_stock = {
+            let mut state = self.state();
+            let (now, contact) = (Instant::now(), state.contact);
+            let pool = state.pools.entry(door.key.clone()).or_default();
+            let returned = pool.expire(now, contact);
+            let left = pool.left();
+            state.give_back(returned);
+            left
+        };
+        if in_stock > 0 {
+            return Ok(None);
+        }
+        self.reserve(door).await.map(Some)
+    }
+
+    async fn ask_more(&self, door: &Door) -> Result<Reserved, db::Error> {
+        let _turn = self.asking.lock().await;
+        self.reserve(door).await
+    }
+
+    async fn reserve(&self, door: &Door) -> Result<Reserved, db::Error> {
+        let Process { db, worker, .. } = &*self.process;
+        if !self.state().ensured {
+            budgets::ensure(db, &self.terms.windows).await?;
+            self.state().ensured = true;
+        }
+        let (want, asked) = {
+            let mut state = self.state();
+            (state.pools.entry(door.key.clone()).or_default().wish(), Instant::now())
+        };
+        let answer =
+            budgets::reserve(db, *worker, &door.windows, want, door.key.tier.percent()).await?;
+        match &answer {
+            Reserved::Granted { calls, slots, as_of, valid_for } => {
+                let bucket = Bucket {
+                    left: *calls,
+                    asked,
+                    valid_for: *valid_for,
+                    granted: Instant::now(),
+                    as_of: *as_of,
+                    slots: slots.as_slice().into(),
+                };
+                let mut state = self.state();
+                state.tally.reserved(slots, *calls);
+                state.pools.entry(door.key.clone()).or_default().add(bucket);
+            }
+            Reserved::Unknown => budgets::ensure(db, &door.windows).await?,
+            Reserved::Spent { scope, window_s, until } if door.key.user.as_ref() != Some(scope) => {
+                let reason = door.reason(scope, *window_s);
+                self.block(door.key.tier, *until, reason, scope).await?;
+            }
+            Reserved::Spent { .. } | Reserved::Border { .. } | Reserved::Held { .. } => {}
+        }
+        Ok(answer)
+    }
+
+    /// Holds the lane's jobs of this tier back: one row, instead of parking each.
+    pub(super) async fn block(
+        &self,
+        tier: Tier,
+        until: DateTime<Utc>,
+        reason: &'static str,
+        scope: &str,
+    ) -> Result<(), db::Error> {
+        let known = self.state().blocked;
+        if known.is_some_and(|(end, wider)| end > Utc::now() && end >= until && wider >= tier) {
+            return Ok(());
+        }
+        let provider = self.terms.provider;
+        let (below, reason, scope) = (tier.classes_below(), reason.to_owned(), scope.to_owned());
+        let block = lanes::Block { until, below, reason, scope };
+        if lanes::block(&self.process.db, provider, &block).await? {
+            let lanes::Block { below, reason, scope, .. } = block;
+            tracing::info!(%provider, scope, reason, below, %until, "calls are spent: the lane is blocked");
+            self.process.notifier.say(notify::LANES, provider.as_str());
+        }
+        self.state().blocked = Some((until, tier));
+        Ok(())
+    }
+
+    /// A call has ended, or nobody knows. `heard`: the head of its answer.
+    pub(super) fn made(&self, taken: &Taken, heard: Option<&(StatusCode, Vec<Reading>)>) {
+        let refused = heard.is_some_and(|(status, _)| *status == StatusCode::TOO_MANY_REQUESTS);
+        let mut state = self.state();
+        let mut full = Vec::new();
+        let mut news = refused;
+        let mut told: Vec<Option<Told>> = taken
+            .slots
+            .iter()
+            .map(|slot| {
+                let nth = self.nth(&slot.scope, slot.window_s);
+                let (_, readings) = heard?;
+                let reading =
+                    readings.iter().find(|r| r.scope == slot.scope && Some(r.nth) == nth)?;
+                Some(Told { used: reading.used, limit: reading.limit, sent_at: taken.sent_at })
+            })
+            .collect();
+        if refused && told.iter().flatten().all(|told| told.used < told.limit) {
+            // It says no and not why: the window that opens first is spent.
+            let first = taken.slots.iter().enumerate().min_by_key(|(_, slot)| slot.window_s);
+            if let Some((n, slot)) = first {
+                let limit = told[n]
+                    .map(|told| told.limit)
+                    .or_else(|| state.limits.get(&(slot.scope.clone(), slot.window_s)).copied());
+                let limit = limit.unwrap_or_default();
+                told[n] = Some(Told { used: limit, limit, sent_at: taken.sent_at });
+            }
+        }
+        for (slot, told) in taken.slots.iter().zip(&told) {
+            state.tally.made(slot, *told, refused);
+            let Some(told) = told else { continue };
+            let known = state.limits.insert((slot.scope.clone(), slot.window_s), told.limit);
+            news |= known != Some(told.limit);
+            if told.used >= told.limit {
+                full.push(slot.clone());
+            }
+        }
+        for slot in &full {
+            let returned: Returned =
+                state.pools.values_mut().flat_map(|pool| pool.drain(slot)).collect();
+            state.give_back(returned);
+        }
+        drop(state);
+        if news || !full.is_empty() {
+            self.process.urgent.notify_one();
+        }
+    }
+
+    /// A call was not made after all.
+    pub(super) fn not_made(&self, taken: &Taken) {
+        self.state().tally.returned(&taken.slots, 1);
+    }
+
+    pub(super) fn ended(&self, probe: bool, failed: bool) {
+        let pause = TimeDelta::from_std(self.process.rules.pause).unwrap_or(COME_BACK);
+        self.state().breaker.ended(probe, failed, Utc::now() + pause);
+        if probe {
+            self.process.urgent.notify_one();
+        }
+    }
+
+    /// Which of its scope's windows this is, the shortest first.
+    fn nth(&self, scope: &str, window_s: i32) -> Option<usize> {
+        let of_scope = self.terms.windows.iter().filter(|window| window.scope == scope);
+        let shorter = of_scope.clone().filter(|window| window.window_s < window_s).count();
+        of_scope.clone().any(|window| window.window_s == window_s).then_some(shorter)
+    }
+}
+
+/// A short wait, by its name for users.
+pub(super) const RATE_LIMIT: &str = "rate_limit";
+/// A long one.
+const QUOTA_EXCEEDED: &str = "quota_exceeded";
+
+/// What waiting for a window is called: the longest of several is the quota, any other a rate.
+pub(super) fn reason(windows: &[Window], scope: &str, window_s: i32) -> &'static str {
+    let mut of_scope = windows.iter().filter(|window| window.scope == scope);
+    if of_scope.any(|window| window.window_s < window_s) { QUOTA_EXCEEDED } else { RATE_LIMIT }
+}
+
+/// When a window that opens then is safely open.
+pub(super) fn after(opens_at: DateTime<Utc>) -> DateTime<Utc> {
+    opens_at + TimeDelta::from_std(MARGIN).unwrap_or(COME_BACK)
+}
+
+struct Waiting<'a> {
+    meter: &'a Inner,
+    key: &'a Key,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(pool) = self.meter.state().pools.get_mut(self.key) {
+            pool.waiting -= 1;
+        }
+    }
+}
