@@ -420,7 +420,8 @@ alter table paceline.staged_pages set (
   autovacuum_vacuum_insert_scale_factor = 0.5, toast.autovacuum_vacuum_insert_scale_factor = 0.5);
 alter table paceline.idempotency_keys set (autovacuum_vacuum_scale_factor = 0.05);
 -- Vacuum of the hot path does not rest between pages: dead rows cost every claim.
-alter table paceline.sync_jobs set (autovacuum_vacuum_cost_delay = 0);
+-- A claimed row is longer than it was by a worker's id: half a page would be just too little for all of them.
+alter table paceline.sync_jobs set (fillfactor = 45, autovacuum_vacuum_cost_delay = 0);
 alter table paceline.sync_runs set (autovacuum_vacuum_cost_delay = 0);
 -- Two updates a job, of rows that lie side by side: without room for both on their page they touch every index.
 alter table public.sync_progress set (fillfactor = 40);

@@ -71,12 +71,12 @@ impl Live {
     /// Listens and looks until the token ends it.
     pub(crate) async fn run(&self, db: &db::Db, listening: &db::Db) {
         let hears = watch::Sender::new(false);
-        let heard = |heard: Heard<'_>| match heard {
+        let on = |heard: Heard<'_>| match heard {
             Heard::Said { payload, .. } => self.hint(payload),
             // What was said while nobody listened is lost.
             Heard::Anew => self.hint_all(),
         };
-        let hear = listen(listening, db, &[notify::LIVE], &hears, heard);
+        let hear = listen(listening, db, &[notify::LIVE], &hears, on);
         tokio::join!(self.closing.run_until_cancelled(hear), self.look(db));
     }
 

@@ -92,7 +92,8 @@ impl Tier {
             Ok(state) => Left { burst, calls: Some(state.remaining_burst_capacity()), wait_s: 0 },
             Err(not_yet) => {
                 let wait = not_yet.wait_time_from(DefaultClock::default().now());
-                Left { burst, calls: None, wait_s: wait.as_millis().div_ceil(1000).max(1) as u64 }
+                let whole = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                Left { burst, calls: None, wait_s: whole.max(1) }
             }
         }
     }

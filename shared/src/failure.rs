@@ -125,7 +125,8 @@ impl Failure {
             message_kind(&self.message),
         ];
         let digest = Sha256::digest(parts.join("\0"));
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        let half = digest.first_chunk().copied().unwrap_or_default();
+        format!("{:016x}", u64::from_be_bytes(half))
     }
 }
 
@@ -171,15 +172,12 @@ fn without_quotes(text: &str) -> String {
         let quote = inner.next().unwrap_or('"');
         let within = inner.as_str();
         let in_word = quote == '\'' && before.ends_with(char::is_alphanumeric);
-        match within.find(quote).filter(|_| !in_word) {
-            Some(end) => {
-                out.push('#');
-                rest = &within[end + quote.len_utf8()..];
-            }
-            None => {
-                out.push(quote);
-                rest = within;
-            }
+        if let Some(end) = within.find(quote).filter(|_| !in_word) {
+            out.push('#');
+            rest = &within[end + quote.len_utf8()..];
+        } else {
+            out.push(quote);
+            rest = within;
         }
     }
     out.push_str(rest);

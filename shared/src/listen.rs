@@ -1,13 +1,13 @@
 //! Hears notifications, and knows whether it does: a process sends itself a nonce again and again and
 //! expects it on its own listening connection. It knows no channel's meaning.
 //!
-//! Nothing else tells. A pooler in transaction mode accepts LISTEN and delivers nothing; a connection whose
+//! Nothing else tells. A pooler in transaction mode accepts LISTEN and delivers to anybody; a connection whose
 //! other end vanished looks like one on which nothing happens. And one echo proves little: behind a pooler
 //! the two may meet on one server connection by chance. So it takes three in a row to believe, and
 //! three misses to stop believing and connect anew.
 
 use crate::{
-    db::{Db, Error},
+    db::{Db, Error, Route},
     notify,
 };
 use std::{convert::Infallible, time::Duration};
@@ -65,23 +65,29 @@ impl From<sqlx::Error> for Lost {
 
 /// Listens on `channels` for as long as it is polled, through whatever happens to the connection.
 ///
-/// `hears` says whether notifications arrive: it is false until three echoes in a row came back, and from
+/// `arrives` says whether notifications arrive: it is false until three echoes in a row came back, and from
 /// three misses in a row or a lost connection on. While it is false, poll. Echoes are sent through
 /// `speaking`, as all notifications are.
 pub async fn listen(
     listening: &Db,
     speaking: &Db,
     channels: &[&str],
-    hears: &watch::Sender<bool>,
-    mut heard: impl FnMut(Heard<'_>),
+    arrives: &watch::Sender<bool>,
+    mut on: impl FnMut(Heard<'_>),
 ) -> Infallible {
     // A channel of our own: others need not hear our echoes.
     let own = format!("paceline_echo_{}", Uuid::new_v4().simple());
     let mut pause = *PAUSES.start();
-    say(hears, false);
+    say(arrives, false);
+    if listening.route() == Route::Pooler {
+        // A LISTEN would stay behind on a connection that belongs to everybody, and hand what it hears to
+        // whoever has that connection then.
+        tracing::info!("no notifications through a pooler; polling");
+        return std::future::pending().await;
+    }
     loop {
-        let Err(lost) = life(listening, speaking, channels, &own, hears, &mut heard).await;
-        if say(hears, false) {
+        let Err(lost) = life(listening, speaking, channels, &own, arrives, &mut on).await;
+        if say(arrives, false) {
             tracing::warn!(reason = %lost, "notifications do not arrive any more; polling until they do");
             pause = *PAUSES.start();
         } else {
@@ -104,9 +110,9 @@ pub async fn arrive(listening: &Db, speaking: &Db, limit: Duration) -> bool {
 }
 
 /// Says whether notifications arrive; true when that is news.
-fn say(hears: &watch::Sender<bool>, now: bool) -> bool {
+fn say(arrives: &watch::Sender<bool>, now: bool) -> bool {
     metrics::gauge!("paceline_notify_listening").set(f64::from(u8::from(now)));
-    hears.send_if_modified(|before| std::mem::replace(before, now) != now)
+    arrives.send_if_modified(|before| std::mem::replace(before, now) != now)
 }
 
 /// A number from 0 to 1, by chance.
@@ -120,8 +126,8 @@ async fn life(
     speaking: &Db,
     channels: &[&str],
     own: &str,
-    hears: &watch::Sender<bool>,
-    heard: &mut impl FnMut(Heard<'_>),
+    arrives: &watch::Sender<bool>,
+    on: &mut impl FnMut(Heard<'_>),
 ) -> Result<Infallible, Lost> {
     let connect = async {
         let mut listener = listening.listener().await?;
@@ -130,21 +136,21 @@ async fn life(
         Ok::<_, sqlx::Error>(listener)
     };
     let mut listener = timeout(CONNECT, connect).await.map_err(|_elapsed| Lost::Slow)??;
-    heard(Heard::Anew);
-    let (echoed, echoes) = watch::channel(0);
+    on(Heard::Anew);
+    let (say_heard, last_heard) = watch::channel(0);
     let hear = async {
         loop {
             let said = listener.try_recv().await?.ok_or(Lost::Closed)?;
             if said.channel() == own {
-                echoed.send_replace(said.payload().parse().unwrap_or(0));
+                say_heard.send_replace(said.payload().parse().unwrap_or(0));
             } else {
-                heard(Heard::Said { channel: said.channel(), payload: said.payload() });
+                on(Heard::Said { channel: said.channel(), payload: said.payload() });
             }
         }
     };
     tokio::select! {
         lost = hear => lost,
-        lost = prove(speaking, own, echoes, hears) => lost,
+        lost = prove(speaking, own, last_heard, arrives) => lost,
     }
 }
 
@@ -152,8 +158,8 @@ async fn life(
 async fn prove(
     speaking: &Db,
     own: &str,
-    mut echoes: watch::Receiver<u64>,
-    hears: &watch::Sender<bool>,
+    mut last_heard: watch::Receiver<u64>,
+    arrives: &watch::Sender<bool>,
 ) -> Result<Infallible, Lost> {
     let (mut proof, mut nonce) = (Proof::default(), 0_u64);
     loop {
@@ -162,23 +168,23 @@ async fn prove(
         if let Ok(Ok(())) =
             timeout(LATE, notify::send(speaking, &[own], &[nonce.to_string()])).await
         {
-            let echo = timeout_at(sent_at + LATE, echoes.wait_for(|last| *last >= nonce)).await;
-            let arrived = matches!(echo, Ok(Ok(_)));
-            if arrived {
+            let echo = timeout_at(sent_at + LATE, last_heard.wait_for(|last| *last >= nonce)).await;
+            let in_time = matches!(echo, Ok(Ok(_)));
+            if in_time {
                 metrics::histogram!("paceline_notify_lag_seconds")
                     .record(sent_at.elapsed().as_secs_f64());
             }
-            match proof.judge(arrived) {
+            match proof.judge(in_time) {
                 Verdict::Deaf => return Err(Lost::Deaf),
-                Verdict::Hears if say(hears, true) => tracing::info!("notifications arrive"),
+                Verdict::Hears if say(arrives, true) => tracing::info!("notifications arrive"),
                 Verdict::Hears | Verdict::Open => {}
             }
-            if !arrived {
+            if !in_time {
                 continue;
             }
         }
         // What could not be sent proves nothing, neither way.
-        let next = if *hears.borrow() { EVERY } else { PROVING };
+        let next = if *arrives.borrow() { EVERY } else { PROVING };
         sleep(next).await;
     }
 }

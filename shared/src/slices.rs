@@ -25,6 +25,7 @@ pub struct Slice {
 
 /// A range, cut into slices.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_field_names, reason = "the unit of each")]
 pub struct Slices {
     after_s: i64,
     before_s: i64,

@@ -8,6 +8,7 @@
 pub mod binary;
 pub mod client;
 pub mod database;
+pub mod model;
 pub mod pgbouncer;
 pub mod process;
 pub mod proxy;

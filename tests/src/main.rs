@@ -6,7 +6,7 @@ mod proofs;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use paceline_postgres::{Cluster, Options, test_home};
-use proofs::{faults, pipeline, queue, report::Report};
+use proofs::{bulk, fair, faults, limits, model, pipeline, queue, report::Report};
 use std::{
     ffi::OsStr,
     io::Write as _,
@@ -46,6 +46,14 @@ enum Proof {
     Faults(faults::Options),
     /// How fast two workers drain jobs that do nothing, beside a raw loop of SQL, and what the queue costs otherwise.
     Queue(queue::Options),
+    /// One user with thousands of backfill slices: how much longer the others wait.
+    Fair(fair::Options),
+    /// A retry of very many failed jobs by an admin: accepted at once, done soon, stopped when asked, noted down.
+    Bulk(bulk::Options),
+    /// The lease protocol under concurrent actors, against a pure model.
+    Model(model::Options),
+    /// Limits that a fleet keeps together: syncs of a provider at once, and calls to it, whoever is killed.
+    Limits(limits::Options),
 }
 
 fn main() -> ExitCode {
@@ -67,6 +75,10 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Proof::Pipeline(options) => runtime.block_on(pipeline::prove(options))?,
         Proof::Faults(options) => runtime.block_on(faults::prove(options))?,
         Proof::Queue(options) => runtime.block_on(queue::prove(options))?,
+        Proof::Fair(options) => runtime.block_on(fair::prove(options))?,
+        Proof::Bulk(options) => runtime.block_on(bulk::prove(options))?,
+        Proof::Model(options) => runtime.block_on(model::prove(options))?,
+        Proof::Limits(options) => runtime.block_on(limits::prove(options))?,
     };
     let text = match cli.output {
         Output::Table => report.to_string(),
@@ -82,15 +94,24 @@ fn on_a_private_server(cli: &Cli) -> Result<ExitCode> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
     let homes = test_home(workspace);
     let may_stop = matches!(&cli.proof, Proof::Faults(options) if options.stops_postgres());
+    if matches!(&cli.proof, Proof::Limits(_)) {
+        // Sixteen workers.
+        let options = Options { max_connections: 300, ..Options::new(homes.join("proofs-limits")) };
+        return again_on(&options, &[]);
+    }
+    match &cli.proof {
+        Proof::Queue(_) => return again_on(&queue::server(homes.join("proofs-queue")), &[]),
+        // What a crash of the machine would cost is none of its business.
+        Proof::Model(_) => return again_on(&Options::for_tests(homes.join("proofs-model")), &[]),
+        _ => {}
+    }
     if !may_stop {
         return again_on(&Options::new(homes.join("proofs")), &[]);
     }
     // Nobody else's proof is to lose its server.
     let home = homes.join(format!("proofs-{}", std::process::id()));
-    let code = again_on(
-        &faults::cluster_options(&home),
-        &["--cluster-home".as_ref(), home.as_os_str()],
-    );
+    let code =
+        again_on(&faults::cluster_options(&home), &["--cluster-home".as_ref(), home.as_os_str()]);
     std::fs::remove_dir_all(&home).with_context(|| format!("removing {}", home.display()))?;
     code
 }

@@ -130,9 +130,9 @@ impl Proxy {
         let stays = |name: &str| !["host", "port", "sslmode"].contains(&name);
         let kept: Vec<_> = url.query_pairs().into_owned().filter(|(name, _)| stays(name)).collect();
         url.query_pairs_mut().clear().extend_pairs(kept).append_pair("sslmode", "disable");
-        let host = url.set_ip_host(self.address.ip()).and_then(|()| {
-            url.set_port(Some(self.address.port()))
-        });
+        let host = url
+            .set_ip_host(self.address.ip())
+            .and_then(|()| url.set_port(Some(self.address.port())));
         host.expect("a URL that has a host");
         url.into()
     }
@@ -201,6 +201,11 @@ impl Link {
     /// From now on nothing gets through, either way, and neither end hears of the other's end.
     pub fn silence(&self) {
         self.turn(Fate::Silent);
+    }
+
+    /// From now on everything gets through again, also what was on its way.
+    pub fn resume(&self) {
+        self.turn(Fate::Open);
     }
 
     /// Whether nothing gets through.
@@ -281,7 +286,8 @@ enum Upstream {
 impl Upstream {
     fn of(url: &Url) -> Self {
         let named = url.query_pairs().find_map(|(name, value)| (name == "host").then_some(value));
-        let host = named.map_or_else(|| url.host_str().unwrap_or("localhost").to_owned(), Into::into);
+        let host =
+            named.map_or_else(|| url.host_str().unwrap_or("localhost").to_owned(), Into::into);
         let port = url.port().unwrap_or(5432);
         if host.starts_with('/') {
             Self::Unix(PathBuf::from(host).join(format!(".s.PGSQL.{port}")))

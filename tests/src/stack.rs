@@ -3,7 +3,7 @@
 
 use crate::{client::Client, database::TestDb, process::Process, truth};
 use chrono::{DateTime, Utc};
-use paceline_api::auth::local;
+use paceline_api::auth::{Role, local};
 use paceline_shared::{ConnectionId, UserId, db::users, sealing::Keyring};
 use paceline_simulator::{
     Config, FULL_SCOPE, LogEntry, Population, Running, Simulator, StartRange,
@@ -177,6 +177,13 @@ impl Stack {
         local::issue(&self.secret, subject, role, TOKEN_LIFE).expect("a token")
     }
 
+    /// A client of a member of staff.
+    #[must_use]
+    pub fn staff(&self, subject: &str, role: Role) -> Client {
+        let token = local::issue_for_staff(&self.secret, subject, None, Some(role), TOKEN_LIFE);
+        self.client_with(Some(token.expect("a token")))
+    }
+
     /// A client with a token for `subject`.
     #[must_use]
     pub fn client(&self, subject: &str) -> Client {
@@ -245,8 +252,12 @@ impl Stack {
 async fn start_api(directory: &TempDir, name: &str, way: &[String], options: &[&str]) -> Process {
     let home = directory.path().to_str().expect("a path of ours");
     let fixed = ["api", "--listen", "127.0.0.1:0", "--pool-size", "10", "--home", home];
+    // A test asks as often as it can.
+    let unlimited: &[&str] =
+        if options.contains(&"--rate-limit") { &[] } else { &["--rate-limit", "0"] };
     let arguments: Vec<String> = fixed
         .iter()
+        .chain(unlimited)
         .chain(options)
         .map(|&part| part.to_owned())
         .chain(way.iter().cloned())

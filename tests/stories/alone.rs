@@ -88,7 +88,8 @@ async fn a_poison_sync_is_taken_out_and_its_neighbours_lose_nothing() {
         assert_eq!(done.attempt, 1, "the loss cost no neighbour an attempt");
         stack.assert_true(user, WHOLE).await;
     }
-    let spared = "select count(*) from paceline.sync_history where crashes = 0 and status = 'completed'";
+    let spared =
+        "select count(*) from paceline.sync_history where crashes = 0 and status = 'completed'";
     assert_eq!(rows::number(&stack.db, spared).await, 2);
 }
 
@@ -121,6 +122,6 @@ async fn a_suspect_that_gets_past_its_place_is_like_any_other_again() {
     stack.struck(trap, 1).await;
     // It has moved its checkpoint twice and hangs elsewhere: others run beside it.
     ann.sync_all(&json!({})).await;
-    assert_eq!(crashes(&stack, sync).await, 0);
+    assert_eq!(rows::run(&stack.db, sync).await.unwrap().state, "running");
     assert_eq!(rows::number(&stack.db, "select count(*) from paceline.duties").await, 0);
 }

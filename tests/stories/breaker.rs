@@ -42,7 +42,7 @@ async fn people(stack: &Stack) -> Vec<User> {
     all
 }
 
-async fn asked(stack: &Stack, users: &[User]) -> usize {
+fn asked(stack: &Stack, users: &[User]) -> usize {
     users.iter().map(|user| stack.page_requests(user.athlete).len()).sum()
 }
 
@@ -59,7 +59,7 @@ async fn a_provider_that_is_down_is_left_alone_until_a_probe_succeeds() {
     until("the breaker opens", SOON, async || breaker(&stack).await.0 == "open").await;
     // Each worker hears of it within a second; what was under way has ended by then.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
-    let before = asked(&stack, &users).await;
+    let before = asked(&stack, &users);
 
     let fay = stack.user("fay", 10).await;
     let fays = fay.client.start_sync(&json!({})).await;
@@ -73,10 +73,10 @@ async fn a_provider_that_is_down_is_left_alone_until_a_probe_succeeds() {
         (state == "open" && trips >= 3).then_some(trips)
     })
     .await;
-    let probes = asked(&stack, &users).await + stack.page_requests(fay.athlete).len() - before;
+    let probes = asked(&stack, &users) + stack.page_requests(fay.athlete).len() - before;
     assert_eq!(probes, usize::try_from(trips - 1).unwrap(), "one call a probe");
 
-    stack.world().remove_fault(fault);
+    assert!(stack.world().remove_fault(fault));
     for (user, id) in users.iter().chain([&fay]).zip(syncs.iter().chain([&fays])) {
         user.client.wait_done(*id, SOON).await;
         stack.assert_true(user, WHOLE).await;
@@ -119,7 +119,8 @@ async fn refusals_that_are_about_one_user_open_nothing() {
         user.client.wait_over(id, SOON).await;
     }
     let counted = "select coalesce(sum(calls), 0)::bigint from paceline.breaker_counts";
-    until("the calls are counted", SOON, async || rows::number(&stack.db, counted).await >= 8).await;
+    until("the calls are counted", SOON, async || rows::number(&stack.db, counted).await >= 8)
+        .await;
     let failed = "select coalesce(sum(failures), 0)::bigint from paceline.breaker_counts";
     assert_eq!(rows::number(&stack.db, failed).await, 0);
     assert_eq!(breaker(&stack).await.0, "closed");

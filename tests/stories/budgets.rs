@@ -75,7 +75,9 @@ async fn calls_are_taken_from_all_their_windows_or_from_none() {
     assert_eq!(sum, 4, "what the narrower window has");
     let left = take(&db, worker, &windows[..1], 100).await;
     assert_eq!(granted(left).0, 3, "half of the six that the wider one still has");
-    assert!(matches!(take(&db, worker, &windows, 1).await, Reserved::Held { scope, .. } if scope == "x:read"));
+    assert!(
+        matches!(take(&db, worker, &windows, 1).await, Reserved::Held { scope, .. } if scope == "x:read")
+    );
 }
 
 #[tokio::test]
@@ -105,7 +107,11 @@ async fn what_is_left_is_shared_out_among_the_workers_that_live() {
            from generate_series(0, 9) n",
     )
     .await;
-    assert_eq!(granted(take(&db, WorkerId::fresh(), &windows, 1_000).await).0, 80 / 8, "of ten, four live and work");
+    assert_eq!(
+        granted(take(&db, WorkerId::fresh(), &windows, 1_000).await).0,
+        80 / 8,
+        "of ten, four live and work"
+    );
 }
 
 #[tokio::test]
@@ -148,15 +154,17 @@ async fn a_new_window_begins_with_nothing_used_or_reserved() {
     .await;
     assert_eq!(granted(take(&db, worker, &windows, 100).await).0, 5);
     let old = Slot { start: slots[0].start - TimeDelta::days(1), ..slots[0].clone() };
-    let [standing] = account(&db, worker, made(&old, 1, Some(told(10, 10)))).await.try_into().unwrap();
+    let [standing] =
+        account(&db, worker, made(&old, 1, Some(told(10, 10)))).await.try_into().unwrap();
     assert_eq!((standing.used, standing.reserved), (0, 5), "a late answer is about its own window");
 }
 
 #[tokio::test]
 async fn nothing_is_reserved_near_a_border() {
+    let db = TestDb::new().await;
     let soon = i32::try_from((Utc::now().timestamp() + 1).rem_euclid(i64::from(DAY_S))).unwrap();
     let windows = [Window { border_s: soon, ..window("x:all", 10) }];
-    let db = known(&windows).await;
+    budgets::ensure(&db, &windows).await.unwrap();
     let reserved = take(&db, WorkerId::fresh(), &windows, 1).await;
     let Reserved::Border { wait } = reserved else { panic!("{reserved:?}") };
     assert!(wait > Duration::ZERO && wait <= Duration::from_secs(2), "{wait:?}");
@@ -168,7 +176,8 @@ async fn the_provider_knows_best_what_is_used_and_allowed() {
     let db = known(&windows).await;
     let worker = WorkerId::fresh();
     let (_, slots) = granted(take(&db, worker, &windows, 2).await);
-    let [standing] = account(&db, worker, made(&slots[0], 1, Some(told(60, 80)))).await.try_into().unwrap();
+    let [standing] =
+        account(&db, worker, made(&slots[0], 1, Some(told(60, 80)))).await.try_into().unwrap();
     assert_eq!((standing.limit, standing.used, standing.reserved), (80, 60, 1));
     // One whose answer was lost is one more than was told.
     let [standing] = account(&db, worker, made(&slots[0], 1, None)).await.try_into().unwrap();

@@ -121,7 +121,9 @@ async fn a_draining_worker_ends_although_nothing_answers() {
     user.client.start_sync(&json!({})).await;
     stack.struck(stall, 1).await;
     // Connections stand and carry nothing; to the process, Postgres only takes its time.
-    proxy.links().iter().for_each(|link| link.silence());
+    for link in proxy.links() {
+        link.silence();
+    }
     worker.sigterm();
     assert_eq!(worker.wait(DRAINED).await.code(), Some(0));
 }

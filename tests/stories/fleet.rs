@@ -4,6 +4,7 @@ use paceline_simulator::{Config, Fault, FaultRule};
 use paceline_tests::{
     client::Client,
     process::Process,
+    proxy::{Conditions, Proxy},
     rows,
     stack::{ACTIVITIES, SOON, Stack, WorkerSetup},
     truth::WHOLE,
@@ -160,4 +161,48 @@ async fn a_child_ends_with_its_parent() {
     let mut worker = stack.worker().await;
     worker.close_stdin();
     assert_eq!(worker.wait(DRAINED).await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_claim_whose_answer_is_lost_costs_its_sync_neither_a_lease_nor_a_crash() {
+    let mut stack = Stack::new().await;
+    let proxy = Proxy::start(stack.db.url()).await;
+    let user = stack.user("ann", 30).await;
+    let id = user.client.start_sync(&json!({})).await;
+    proxy.set(Conditions { statements_lost: 1.0, ..Conditions::default() });
+    stack.reroute(&proxy.url());
+    let worker = stack.worker().await;
+    until("it is claimed, and nobody knows", SOON, async || {
+        rows::run(&stack.db, id).await.unwrap().worker.is_some()
+    })
+    .await;
+    proxy.set(Conditions::default());
+    let began = Instant::now();
+    let done = user.client.wait_done(id, SOON).await;
+    assert_eq!(done.attempt, 1);
+    assert!(began.elapsed() < Duration::from_secs(8), "less than a lease: {:?}", began.elapsed());
+    assert!(worker.log().contains("handing back a job whose claim was not answered"));
+    let crashed = "select count(*) from paceline.sync_history where crashes > 0";
+    assert_eq!(rows::number(&stack.db, crashed).await, 0);
+}
+
+#[tokio::test]
+async fn a_worker_whose_connections_all_fell_silent_works_again_on_others() {
+    let mut stack = Stack::new().await;
+    let proxy = Proxy::start(stack.db.url()).await;
+    stack.reroute(&proxy.url());
+    let mut worker = stack.worker().await;
+    let user = stack.user("ann", 30).await;
+    user.sync_all(&json!({})).await;
+    let silenced = proxy.links();
+    assert!(silenced.len() >= 3, "{}", silenced.len());
+    for link in &silenced {
+        link.silence();
+    }
+    let began = Instant::now();
+    let id = user.client.start_sync(&json!({})).await;
+    let done = user.client.wait_done(id, SOON).await;
+    assert_eq!(done.attempt, 1);
+    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
+    assert!(worker.is_running());
 }

@@ -72,8 +72,14 @@ async fn one_request_is_followed_through_the_logs_of_api_and_worker() {
     let worker = stack.worker_with(setup).await;
     other.sync_all(&json!({})).await;
     client.wait_parked(id, SOON).await;
-    assert_eq!(post(&client, &format!("/api/v1/syncs/{id}/cancel"), &Value::Null, cancelled).await, 200);
-    assert_eq!(post(&client, &format!("/api/v1/syncs/{id}/retry"), &Value::Null, retried).await, 202);
+    assert_eq!(
+        post(&client, &format!("/api/v1/syncs/{id}/cancel"), &Value::Null, cancelled).await,
+        200
+    );
+    assert_eq!(
+        post(&client, &format!("/api/v1/syncs/{id}/retry"), &Value::Null, retried).await,
+        202
+    );
     client.wait_done(id, SOON).await;
 
     let said = lines(&api);
@@ -81,7 +87,10 @@ async fn one_request_is_followed_through_the_logs_of_api_and_worker() {
         let acts: Vec<&Value> = said.iter().filter(|line| is(line, "action", action)).collect();
         let [act] = acts.as_slice() else { panic!("{action}: {acts:?}") };
         assert!(is(act, "sync.id", id) && is(act, "trace.id", trace), "{act}");
-        assert!(is(act, "user.id", user.id) && is(act, "by", user.id) && is(act, "provider", "strava"), "{act}");
+        assert!(
+            is(act, "user.id", user.id) && is(act, "by", user.id) && is(act, "provider", "strava"),
+            "{act}"
+        );
     }
 
     let done = lines(&worker);
@@ -143,7 +152,11 @@ async fn no_token_no_key_and_no_body_is_ever_logged_whatever_goes_wrong() {
     for process in workers.iter().chain([&api, &stack.api]) {
         let log = process.log();
         for secret in secrets.iter().map(String::as_str).chain(bodies) {
-            assert!(secret.len() > 8 && !log.contains(secret), "a secret is in a log: {}", &secret[..8]);
+            assert!(
+                secret.len() > 8 && !log.contains(secret),
+                "a secret is in a log: {}",
+                &secret[..8]
+            );
         }
     }
     let log = workers.map(|worker| worker.log()).concat();

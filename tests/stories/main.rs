@@ -2,8 +2,10 @@
 //! the simulated world over HTTP. Each has a database of its own; all may run at once.
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod admin;
 mod again;
 mod alone;
+mod backfill;
 mod breaker;
 mod budgets;
 mod cancel;
@@ -16,6 +18,7 @@ mod fleet;
 mod lists;
 mod logs;
 mod metrics;
+mod model;
 mod operations;
 mod options;
 mod outage;

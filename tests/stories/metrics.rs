@@ -23,7 +23,8 @@ impl Page {
         assert_eq!((answer.status.as_u16(), answer.media_type()), (200, "text/plain"));
         let mut page = Self { help: BTreeMap::new(), kinds: BTreeMap::new(), samples: Vec::new() };
         for line in answer.text.lines().filter(|line| !line.is_empty()) {
-            if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|l| l.split_once(' ')) {
+            if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|l| l.split_once(' '))
+            {
                 page.help.insert(name.to_owned(), help.to_owned());
             } else if let Some((name, kind)) =
                 line.strip_prefix("# TYPE ").and_then(|l| l.split_once(' '))
@@ -110,10 +111,14 @@ async fn both_ports_show_what_is_declared_and_nothing_else() {
     })
     .await;
     let page = Page::read(&port).await;
-    // What only happens when a provider refuses; `waiting` and `budgets` see to that.
-    let refusals =
-        ["paceline_jobs_parked_total", "paceline_provider_waits_total", "paceline_breaker_moves_total"];
-    page.assert_is(&[DATABASE, PROCESS, paceline_worker::observe::METRICS], &refusals);
+    // What only happens when something is wrong.
+    let troubles = [
+        "paceline_jobs_parked_total",
+        "paceline_jobs_stuck_total",
+        "paceline_provider_waits_total",
+        "paceline_breaker_moves_total",
+    ];
+    page.assert_is(&[DATABASE, PROCESS, paceline_worker::observe::METRICS], &troubles);
 
     let strava = ("provider", "strava");
     let one = [
@@ -150,10 +155,7 @@ async fn both_ports_show_what_is_declared_and_nothing_else() {
     page.assert_is(&[DATABASE, PROCESS, paceline_api::METRICS], &[]);
     let route = [("route", "/api/v1/syncs"), ("method", "POST"), ("status", "202")];
     assert_eq!(page.value("paceline_http_requests_total", &route), Some(1.0));
-    assert_eq!(
-        page.value("paceline_sql_seconds_count", &[("statement", "enqueue")]),
-        Some(1.0)
-    );
+    assert_eq!(page.value("paceline_sql_seconds_count", &[("statement", "enqueue")]), Some(1.0));
 }
 
 #[tokio::test]
@@ -172,7 +174,8 @@ async fn what_is_runnable_is_told_apart_from_what_waits() {
     )
     .await;
     // No slot for anybody: its provider is another one.
-    paceline_tests::rows::change(&stack.db, "update paceline.sync_jobs set payload_version = 1000").await;
+    paceline_tests::rows::change(&stack.db, "update paceline.sync_jobs set payload_version = 1000")
+        .await;
     let worker = stack.worker().await;
     let port = Client::new(format!("http://{}", worker.address()), None);
     until("the depth", SOON, async || {
@@ -181,7 +184,10 @@ async fn what_is_runnable_is_told_apart_from_what_waits() {
     .await;
     let page = Page::read(&port).await;
     let jobs = |state| page.value("paceline_jobs", &[("provider", "strava"), ("state", state)]);
-    assert_eq!((jobs("queued"), jobs("waiting"), jobs("running")), (Some(2.0), Some(1.0), Some(0.0)));
+    assert_eq!(
+        (jobs("queued"), jobs("waiting"), jobs("running")),
+        (Some(2.0), Some(1.0), Some(0.0))
+    );
     assert_eq!(page.value("paceline_jobs_runnable", &[("provider", "strava")]), Some(2.0));
     assert_eq!(page.value("paceline_jobs_runnable", &[("provider", "garmin")]), Some(0.0));
     let oldest = page.value("paceline_jobs_oldest_runnable_seconds", &[]).unwrap();

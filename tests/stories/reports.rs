@@ -60,12 +60,22 @@ async fn failures_of_one_kind_have_one_fingerprint_and_their_reports_say_all() {
         assert_eq!(found.iter().map(|r| r.attempt).collect::<Vec<_>>(), [1, 2]);
         for report in &found {
             assert_eq!((report.job_id, report.user_id), (id, user.id.0));
-            assert_eq!((report.provider.as_str(), report.job_type.as_str()), ("strava", "activities"));
-            assert_eq!((report.phase.as_str(), report.code.as_str()), ("fetch", "temporary_api_error"));
+            assert_eq!(
+                (report.provider.as_str(), report.job_type.as_str()),
+                ("strava", "activities")
+            );
+            assert_eq!(
+                (report.phase.as_str(), report.code.as_str()),
+                ("fetch", "temporary_api_error")
+            );
             assert!(!report.message.is_empty() && !report.resolved, "{report:?}");
             let context = &report.context;
             assert_eq!(context["page"], page, "{context}");
-            assert_eq!((&context["httpStatus"], &context["tries"]), (&json!(code), &json!(2)), "{context}");
+            assert_eq!(
+                (&context["httpStatus"], &context["tries"]),
+                (&json!(code), &json!(2)),
+                "{context}"
+            );
             assert!(context["endpoint"].as_str().unwrap().contains("activities"), "{context}");
             assert_eq!(report.fingerprint, found[0].fingerprint);
         }
@@ -107,7 +117,10 @@ async fn a_body_over_its_size_is_refused_before_it_fills_the_memory() {
     for report in found {
         assert_eq!(report.code, "memory_limit");
         assert!(report.message.contains("20000 bytes"), "{report:?}");
-        assert!(report.context["endpoint"].is_string() && report.context["page"] == 1, "{report:?}");
+        assert!(
+            report.context["endpoint"].is_string() && report.context["page"] == 1,
+            "{report:?}"
+        );
     }
     let pages = "select count(*) from paceline.staged_pages";
     assert_eq!(number(&stack.db, pages).await, 0, "nothing of it was kept");

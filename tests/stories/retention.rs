@@ -117,7 +117,10 @@ async fn what_is_old_goes_and_nothing_younger_is_touched() {
     change(&stack.db, MAKERS).await;
     change(&stack.db, OLD_AND_YOUNG).await;
     let before = census(&stack.db).await;
-    assert!(before.iter().all(|(what, rows)| (*rows == 0) == (what == "jobs without their pages")), "{before:?}");
+    assert!(
+        before.iter().all(|(what, rows)| (*rows == 0) == (what == "jobs without their pages")),
+        "{before:?}"
+    );
     let options = vec!["--tidy-every".to_owned(), "50ms".to_owned()];
     let setup = || WorkerSetup { options: options.clone(), ..WorkerSetup::default() };
     let (worker, _other) = (stack.worker_with(setup()).await, stack.worker_with(setup()).await);
@@ -150,7 +153,8 @@ async fn what_is_old_goes_and_nothing_younger_is_touched() {
     until("another round", SOON, async || number(&stack.db, rounds).await == 1).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(census(&stack.db).await, left);
-    let months = "select count(*) from pg_inherits where inhparent = 'paceline.sync_history'::regclass";
+    let months =
+        "select count(*) from pg_inherits where inhparent = 'paceline.sync_history'::regclass";
     assert_eq!(number(&stack.db, months).await, 4, "the default and three months from now on");
     drop(worker);
 }
@@ -239,7 +243,8 @@ async fn two_hundred_thousand_finished_jobs_cost_a_claim_nothing() {
 
     let scans = "select coalesce(sum(seq_scan), 0)::bigint from pg_stat_user_tables
                   where relname like 'sync\\_history%' or relname in ('sync_jobs', 'sync_progress')";
-    let claims = "select idx_scan::bigint from pg_stat_user_indexes where indexrelname = 'sync_jobs_ready'";
+    let claims =
+        "select idx_scan::bigint from pg_stat_user_indexes where indexrelname = 'sync_jobs_ready'";
     let (scans_before, claims_before) = (number(&db, scans).await, number(&db, claims).await);
     // A connection of its own: its statistics are written when it ends.
     let own = Db::new(db.url(), Route::Direct, "claims", 1).unwrap();

@@ -74,16 +74,17 @@ async fn a_worker_over_its_memory_ends_its_jobs_and_takes_no_more_and_another_do
     // The names of all places take more than this leaves beside an idle worker.
     let probe = stack.worker().await;
     let idle: i64 = eventually("a worker says what it occupies", SOON, async || {
-        let rss = rows::number(&stack.db, "select coalesce(max(rss_bytes), 0) from paceline.workers");
+        let rss =
+            rows::number(&stack.db, "select coalesce(max(rss_bytes), 0) from paceline.workers");
         Some(rss.await).filter(|rss| *rss > 0)
     })
     .await;
     drop(probe);
     let limit = ((idle >> 20) * 3 / 2).to_string();
     let small = stack.worker_with(options(&["--memory-limit", &limit])).await;
-    let stall = stall(&stack, 3, 1);
+    let third = stall(&stack, 3, 1);
     let oldest = ann.client.start_sync(&json!({})).await;
-    stack.struck(stall, 1).await;
+    stack.struck(third, 1).await;
     let youngest = bob.client.start_sync(&json!({ "maxRetries": 20 })).await;
     until("a job is ended for its memory", SOON, async || {
         !reports(&stack, oldest).await.is_empty() || !reports(&stack, youngest).await.is_empty()

@@ -90,7 +90,11 @@ async fn a_quota_is_used_up_and_never_overrun() {
     assert_eq!(done.attempt, 1);
     stack.assert_true(&ann, WHOLE).await;
     assert_eq!(stack.repeated_pages(ann.athlete), 0);
-    assert_eq!(stack.world().strava_calls().over_limit, 0, "nothing was asked that could only be refused");
+    assert_eq!(
+        stack.world().strava_calls().over_limit,
+        0,
+        "nothing was asked that could only be refused"
+    );
 }
 
 #[tokio::test]

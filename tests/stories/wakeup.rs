@@ -44,17 +44,17 @@ async fn a_listener_that_fell_silent_is_noticed_and_replaced() {
 
     let listeners: Vec<_> = proxy.links().into_iter().filter(|link| link.listens()).collect();
     assert_eq!(listeners.len(), 2, "one a process");
-    listeners.iter().for_each(|link| link.silence());
+    for link in &listeners {
+        link.silence();
+    }
     let began = Instant::now();
     until("both know that they do not hear", NOTICED, async || {
         !hears(&worker).await && !hears(&stack.api).await
     })
     .await;
     assert!(began.elapsed() > Duration::from_secs(4), "one late echo is no reason");
-    until("both hear again", NOTICED, async || {
-        hears(&worker).await && hears(&stack.api).await
-    })
-    .await;
+    until("both hear again", NOTICED, async || hears(&worker).await && hears(&stack.api).await)
+        .await;
     row_says(&stack, true).await;
     let user = stack.user("ann", 5).await;
     user.sync_all(&json!({})).await;
@@ -65,13 +65,8 @@ async fn where_notifications_never_arrive_work_and_cancels_are_found_by_looking_
     let db = TestDb::new().await;
     // Whoever listens in another database is told nothing, and no error either.
     let elsewhere = TestDb::new().await;
-    let way = [
-        "--database-url",
-        db.url(),
-        "--database-pooler",
-        "--database-direct-url",
-        elsewhere.url(),
-    ];
+    let way =
+        ["--database-url", db.url(), "--database-pooler", "--database-direct-url", elsewhere.url()];
     let way = way.map(str::to_owned).to_vec();
     let mut stack = Stack::over(db, Config::default(), way).await;
     let worker = stack.worker().await;

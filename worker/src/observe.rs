@@ -75,6 +75,11 @@ pub const METRICS: &[Measure] = &[
         "Jobs ended because worker after worker was lost with them.",
     ),
     Measure::counter(
+        "paceline_jobs_stuck_total",
+        &["provider"],
+        "Jobs reported because their checkpoint had not moved for ten minutes though they beat.",
+    ),
+    Measure::counter(
         "paceline_jobs_alone_total",
         &[],
         "Jobs run with nothing beside them, because two workers were lost with them.",
@@ -89,6 +94,7 @@ pub const METRICS: &[Measure] = &[
         &[],
         "Outcomes refused because another worker had the job by then.",
     ),
+    Measure::counter("paceline_bulk_jobs_total", &[], "Jobs that bulk operations acted on."),
     Measure::counter("paceline_records_stored_total", &["provider"], "Records through store."),
     Measure::counter("paceline_token_refreshes_total", &[], "Refreshes of access tokens begun."),
     Measure::seconds(
@@ -243,7 +249,7 @@ pub(crate) async fn run(db: Db, end: CancellationToken) {
     let reading = async {
         for turn in 0_u32.. {
             let read = async {
-                depth(&db).await?;
+                Box::pin(depth(&db)).await?;
                 if turn.is_multiple_of(TABLES_EVERY) { tables(&db).await } else { Ok(()) }
             };
             if let Err(error) = read.await {
@@ -255,7 +261,11 @@ pub(crate) async fn run(db: Db, end: CancellationToken) {
     end.run_until_cancelled(reading).await;
 }
 
+/// Counts when it is this worker's turn, and shows what was last counted by any.
 async fn depth(db: &Db) -> Result<(), Error> {
+    if let Some(turn) = job_counts::take_turn(db).await? {
+        job_counts::count(db, turn).await?;
+    }
     let mut tx = db.begin().await?;
     let (counts, taken) = job_counts::read(&mut tx).await?;
     tx.rollback().await?;

@@ -93,7 +93,7 @@ mod tests {
             "metadata": {"role": "admin", "other": 1}, "roles": ["editor", "viewer", "operator"], "empty": []
         });
         let claims = claims.as_object().unwrap();
-        for (claim, role) in [
+        for (name, role) in [
             ("paceline_role", Some(Role::Operator)),
             ("https://app.example/role", Some(Role::Viewer)),
             ("metadata.role", Some(Role::Admin)),
@@ -106,7 +106,7 @@ mod tests {
             ("nothing", None),
             ("", None),
         ] {
-            assert_eq!(claimed(claims, claim), role, "{claim}");
+            assert_eq!(claimed(claims, name), role, "{name}");
         }
     }
 

@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn eleven_years_are_a_hundred_and_thirty_four_slices_of_thirty_days() {
+    fn eleven_years_are_a_hundred_and_thirty_five_slices_of_thirty_days() {
         let asked = asked(&json!({})).unwrap();
         assert_eq!(asked.slices.count(), 135);
         assert_eq!(asked.options, SyncOptions::default());

@@ -38,7 +38,7 @@ pub(crate) struct AdminOptions {
     /// Who acts, for the local issuer and the audit
     #[arg(long = "as", value_name = "SUBJECT", env = "PACELINE_ADMIN", default_value = "admin",
           value_parser = NonEmptyStringValueParser::new())]
-    actor: String,
+    acting_as: String,
     #[command(flatten)]
     home: HomeOptions,
 }
@@ -50,7 +50,7 @@ impl AdminOptions {
             Some(token) => Credentials::Token(token.clone()),
             None => Credentials::Local {
                 secret: self.home.home()?.issuer_secret()?,
-                user: self.actor.clone(),
+                user: self.acting_as.clone(),
                 role: Some(Role::Admin),
             },
         };

@@ -12,11 +12,12 @@ use std::{
 
 /// Where Postgres is.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "the options are called so")]
 pub(crate) struct DatabaseOptions {
     /// Postgres, as `postgres://user:password@host:5432/database`
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database_url: SecretString,
-    /// DATABASE_URL leads through a pooler in transaction mode, as PgBouncer
+    /// `DATABASE_URL` leads through a pooler in transaction mode, as `PgBouncer`
     #[arg(long, env = "PACELINE_DATABASE_POOLER", value_parser = FalseyValueParser::new())]
     database_pooler: bool,
     /// Postgres past the pooler, for migrations and notifications; without it other processes are

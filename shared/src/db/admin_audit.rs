@@ -1,4 +1,5 @@
-//! `admin_audit`: every act of staff, written in the transaction of the act. Nothing changes or deletes it.
+//! `admin_audit`: every act of staff, written in the transaction of the act. Nothing changes
+//! it; housekeeping forgets what is older than anybody asks for.
 
 use super::Error;
 use chrono::{DateTime, Utc};

@@ -1,7 +1,7 @@
-//! The breakers, one a lane: open when too many calls of the fleet failed, half open while one worker
-//! makes one call after another to find out, closed when a call succeeds. Columns of `lanes`, judged by
-//! `breaker_counts`.
+//! The breakers, one a lane: columns of `lanes`, judged by `breaker_counts`.
 //!
+//! A breaker is open when too many calls of the fleet failed, half open while one worker makes one call
+//! after another to find out, and closed when a call succeeds.
 //! Each move is one guarded statement; of several workers that see the same, one makes it.
 
 use super::{Db, Error};

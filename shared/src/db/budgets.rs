@@ -1,6 +1,7 @@
-//! `budgets`: calls that providers allow, and who took how many of them. A worker reserves calls before
-//! it makes them, out of all the windows that a call counts in or out of none, so that a fleet of any size
-//! stays within a quota.
+//! `budgets`: calls that providers allow, and who took how many of them.
+//!
+//! A worker reserves calls before it makes them, out of all the windows that a call counts in or out of
+//! none, so that a fleet of any size stays within a quota.
 //!
 //! Free is: the share of the limit, less what was made (by our count or by the provider's, whichever is more),
 //! less what is reserved. A reservation outlives its worker, for nobody knows which of its calls were made. It
@@ -159,8 +160,9 @@ pub async fn ensure(db: &Db, windows: &[Window]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes up to `want` calls out of all `windows` or out of none. `percent`: the share of each limit that calls of
-/// this urgency may use.
+/// Takes up to `want` calls out of all `windows` or out of none.
+///
+/// `percent`: the share of each limit that calls of this urgency may use.
 pub async fn reserve(
     db: &Db,
     worker: WorkerId,
@@ -168,15 +170,15 @@ pub async fn reserve(
     want: u32,
     percent: u8,
 ) -> Result<Reserved, Error> {
-    let scopes: Vec<&str> = windows.iter().map(|window| window.scope.as_str()).collect();
-    let lengths: Vec<i32> = windows.iter().map(|window| window.window_s).collect();
+    let names: Vec<&str> = windows.iter().map(|window| window.scope.as_str()).collect();
+    let seconds: Vec<i32> = windows.iter().map(|window| window.window_s).collect();
     let row = sqlx::query!(
         r#"select outcome as "outcome!", calls as "calls!", as_of as "as_of!", starts as "starts?",
                   at_scope as "scope?", at_window_s as "window_s?", nullif(until, 'infinity') as until
              from paceline.reserve_calls($1, $2, $3, $4, $5, $6)"#,
         worker.0,
-        &scopes as &[&str],
-        &lengths,
+        &names as &[&str],
+        &seconds,
         i32::try_from(want).unwrap_or(i32::MAX),
         i32::from(percent),
         interval(MARGIN)
@@ -184,31 +186,34 @@ pub async fn reserve(
     .fetch_one(db)
     .await?;
     let until = row.until.unwrap_or(row.as_of);
-    let wait = (until - row.as_of).to_std().unwrap_or_default();
-    let (scope, window_s) = (row.scope.unwrap_or_default(), row.window_s.unwrap_or_default());
+    let left = (until - row.as_of).to_std().unwrap_or_default();
+    let (scope, in_s) = (row.scope.unwrap_or_default(), row.window_s.unwrap_or_default());
+    let starts = row.starts.unwrap_or_default();
     Ok(match row.outcome.as_str() {
         "granted" => {
             let slots = windows
                 .iter()
-                .zip(row.starts.unwrap_or_default())
-                .map(|(Window { scope, window_s, .. }, start)| Slot {
-                    scope: scope.clone(),
-                    window_s: *window_s,
+                .zip(starts)
+                .map(|(window, start)| Slot {
+                    scope: window.scope.clone(),
+                    window_s: window.window_s,
                     start,
                 })
                 .collect();
             let calls = u32::try_from(row.calls).unwrap_or_default();
-            Reserved::Granted { calls, slots, as_of: row.as_of, valid_for: wait }
+            Reserved::Granted { calls, slots, as_of: row.as_of, valid_for: left }
         }
-        "spent" => Reserved::Spent { scope, window_s, until },
-        "border" => Reserved::Border { wait },
-        "held" => Reserved::Held { scope, window_s, until, wait },
+        "spent" => Reserved::Spent { scope, window_s: in_s, until },
+        "border" => Reserved::Border { wait: left },
+        "held" => Reserved::Held { scope, window_s: in_s, until, wait: left },
         _ => Reserved::Unknown,
     })
 }
 
 /// Says what became of calls, and that the reservations named are still `worker`'s; answers how their windows
-/// stand now. A window that is over stays as it is. `call_lasts`: no call takes longer than this.
+/// stand now.
+///
+/// A window that is over stays as it is. `call_lasts`: no call takes longer than this.
 pub async fn account(
     db: &Db,
     worker: WorkerId,

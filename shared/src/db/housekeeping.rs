@@ -2,7 +2,7 @@
 //! that change most are doing. What is deleted from the others is in their files.
 
 use super::{Db, Error};
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -69,8 +69,9 @@ pub async fn table_rows(db: &Db) -> Result<Vec<(String, i64, i64)>, Error> {
 /// Rows with smaller ids were made before `age` ago, give or take what clocks differ: a bound for an
 /// index on ids, which are version 7. Their own times decide.
 pub(super) fn made_before(age: Duration) -> Uuid {
-    let made = Utc::now() - chrono::Duration::from_std(age).unwrap_or(chrono::Duration::MAX / 2);
-    let millis = u64::try_from(made.timestamp_millis()).unwrap_or(0);
+    let age = TimeDelta::from_std(age).unwrap_or(TimeDelta::MAX);
+    let made = Utc::now().checked_sub_signed(age);
+    let millis = made.map_or(0, |made| u64::try_from(made.timestamp_millis()).unwrap_or(0));
     Uuid::from_u128(u128::from(millis) << 80)
 }
 

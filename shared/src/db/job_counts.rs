@@ -121,9 +121,9 @@ async fn count_history(db: &Db, turn: Turn) -> Result<bool, Error> {
 
 async fn end(tx: Transaction<'static, Postgres>, is_ours: bool) -> Result<bool, Error> {
     if is_ours {
-        tx.commit().await?
+        tx.commit().await?;
     } else {
-        tx.rollback().await?
+        tx.rollback().await?;
     }
     Ok(is_ours)
 }

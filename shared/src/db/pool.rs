@@ -120,11 +120,19 @@ impl Drop for Waits<'_> {
 }
 
 /// Runs `work`, whatever its end, and measures what it took. `statement` is its label.
-pub(super) async fn timed<T>(statement: &'static str, work: impl Future<Output = T>) -> T {
-    let began = Instant::now();
-    let done = work.await;
-    metrics::histogram!("paceline_sql_seconds", "statement" => statement).record(began.elapsed());
-    done
+pub(super) fn timed<T>(
+    statement: &'static str,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = T> {
+    // On the heap: some of these are large, and their callers would be as well.
+    let work = Box::pin(work);
+    async move {
+        let began = Instant::now();
+        let done = work.await;
+        metrics::histogram!("paceline_sql_seconds", "statement" => statement)
+            .record(began.elapsed());
+        done
+    }
 }
 
 /// Whether a connection that comes back into the pool answers. sqlx asks as well, but waits for as long as the

@@ -64,9 +64,10 @@ pub(super) async fn publish(
     Ok(())
 }
 
-/// Looks through up to `limit` rows behind the id `after`, in the order of their ids, and forgets those that
-/// ended long enough ago: `keep_failed` for failed ones, `keep` for the rest. Answers how many went,
-/// and where to go on; `None`: that was all.
+/// Looks through up to `limit` rows behind the id `after` and forgets those that ended long enough ago.
+///
+/// That is `keep_failed` for failed ones and `keep` for the rest. Answers how many went, and where to go on,
+/// in the order of the ids; `None`: that was all.
 ///
 /// No index on the end: it would be written with every sync's last update, which is HOT without.
 pub async fn forget_old(

@@ -3,6 +3,7 @@
 use super::{
     Db, Error,
     sync_outcomes::{Back, End, Lease, Went, Why, end, put_back},
+    workers::Presence,
 };
 use crate::{
     JobId, Provider, WorkerId,
@@ -29,18 +30,31 @@ pub enum Beat {
     Lost,
 }
 
-/// Renews the leases of one process, in one statement, and hears of each how it stands.
+/// What a process hears when it beats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// How each lease stands, by job and epoch.
+    pub leases: Vec<(JobId, i64, Beat)>,
+    /// Somebody wants the process to drain.
+    pub drain: bool,
+}
+
+/// A process says that it is there and renews its leases, in one statement; it hears of each how it stands.
 ///
 /// A row that a transaction of ours holds at this moment is passed by; the next beat renews it.
-pub async fn beat(
-    db: &Db,
-    worker: WorkerId,
-    held: &[(JobId, i64)],
-) -> Result<Vec<(JobId, i64, Beat)>, Error> {
+pub async fn beat(db: &Db, me: &Presence<'_>, held: &[(JobId, i64)]) -> Result<Heard, Error> {
     let ids: Vec<Uuid> = held.iter().map(|(job, _)| job.0).collect();
     let epochs: Vec<i64> = held.iter().map(|(_, epoch)| *epoch).collect();
     let beat = sqlx::query!(
-        r#"with held as (
+        r#"with me as (
+             insert into paceline.workers (id, label, host, pid, providers, slots, payload_version, version,
+                                           jobs, rss_bytes, listening, draining)
+             values ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+             on conflict (id) do update
+               set jobs = excluded.jobs, rss_bytes = excluded.rss_bytes, listening = excluded.listening,
+                   draining = excluded.draining, beat_at = clock_timestamp()
+             returning drain_requested_at is not null as drain),
+           held as (
              select h.id, h.epoch, r.job_id is not null as mine, j.cancel_requested_at is not null as cancelled
                from unnest($1::uuid[], $2::bigint[]) as h(id, epoch)
                left join paceline.sync_runs r on r.job_id = h.id and r.lease_epoch = h.epoch and r.worker = $3
@@ -50,24 +64,35 @@ pub async fn beat(
               where job_id = any(array(
                 select job_id from paceline.sync_runs
                  where job_id = any($1) and worker = $3 order by job_id for no key update skip locked)))
-           select id as "id!: JobId", epoch as "epoch!", mine as "mine!", cancelled as "cancelled!" from held"#,
+           select me.drain as "drain!", id as "id?: JobId", epoch as "epoch?", mine as "mine?", cancelled as "cancelled?"
+             from me left join held on true"#,
         &ids,
         &epochs,
-        worker.0
+        me.id.0,
+        me.label,
+        me.host,
+        me.pid,
+        me.providers,
+        me.slots,
+        me.payload_version,
+        me.version,
+        me.jobs,
+        me.rss_bytes,
+        me.listening,
+        me.draining
     )
     .fetch_all(db);
     let rows = super::timed("beat", beat).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let beat = match (row.mine, row.cancelled) {
-                (false, _) => Beat::Lost,
-                (true, true) => Beat::Cancelled,
-                (true, false) => Beat::Held,
-            };
-            (row.id, row.epoch, beat)
-        })
-        .collect())
+    let drain = rows.iter().any(|row| row.drain);
+    let leases = rows.into_iter().filter_map(|row| {
+        let beat = match (row.mine?, row.cancelled?) {
+            (false, _) => Beat::Lost,
+            (true, true) => Beat::Cancelled,
+            (true, false) => Beat::Held,
+        };
+        Some((row.id?, row.epoch?, beat))
+    });
+    Ok(Heard { leases: leases.collect(), drain })
 }
 
 /// All leases of a process, as the database knows them.

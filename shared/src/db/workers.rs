@@ -1,5 +1,5 @@
-//! `workers`: a row for each worker process, which it renews with its beat. How leases stand is none of
-//! its business: that is in [`super::sync_runs`].
+//! `workers`: a row for each worker process, which [`super::sync_runs::beat`] makes and renews. How leases
+//! stand is none of its business.
 
 use super::Error;
 use crate::WorkerId;
@@ -37,33 +37,6 @@ pub struct Presence<'a> {
     pub listening: bool,
     /// Whether it takes no more jobs because it shall end.
     pub draining: bool,
-}
-
-/// A process says that it is there. Makes the row at first. True: somebody wants it to drain.
-pub async fn beat(db: impl PgExecutor<'_>, me: &Presence<'_>) -> Result<bool, Error> {
-    Ok(sqlx::query_scalar!(
-        r#"insert into paceline.workers (id, label, host, pid, providers, slots, payload_version, version,
-                                        jobs, rss_bytes, listening, draining)
-           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-           on conflict (id) do update
-             set jobs = excluded.jobs, rss_bytes = excluded.rss_bytes, listening = excluded.listening,
-                 draining = excluded.draining, beat_at = clock_timestamp()
-           returning drain_requested_at is not null as "drain!""#,
-        me.id.0,
-        me.label,
-        me.host,
-        me.pid,
-        me.providers,
-        me.slots,
-        me.payload_version,
-        me.version,
-        me.jobs,
-        me.rss_bytes,
-        me.listening,
-        me.draining
-    )
-    .fetch_one(db)
-    .await?)
 }
 
 /// A process ends as it should.

@@ -1,6 +1,10 @@
 //! The proofs, one file each, and what they share.
 
+pub(crate) mod bulk;
+pub(crate) mod fair;
 pub(crate) mod faults;
+pub(crate) mod limits;
+pub(crate) mod model;
 mod noop;
 pub(crate) mod pipeline;
 pub(crate) mod queue;

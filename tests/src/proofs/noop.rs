@@ -7,7 +7,7 @@ use paceline_tests::{
     process::Process,
     stack::{Stack, WorkerSetup},
 };
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgPool, types::Uuid};
 use std::time::{Duration, Instant};
 
 /// So many claimed jobs may be in one worker's hands.
@@ -53,10 +53,15 @@ pub(crate) async fn fleet(stack: &mut Stack) -> Vec<Process> {
     workers
 }
 
-/// Queues so many jobs of class `scheduled` and says so; answers when they were there, in seconds since 1970.
-pub(crate) async fn fill(db: &PgPool, jobs: i32) -> Result<f64> {
+/// Queues so many jobs of class `scheduled`, each of another user, and says so; answers when they were there, in seconds since 1970.
+pub(crate) async fn fill(db: &PgPool, jobs: i32, hold: Duration) -> Result<f64> {
     let mut tx = db.begin().await?;
-    sqlx::query(FILL).bind(jobs).bind(2_i16).bind(0).execute(&mut *tx).await?;
+    sqlx::query(FILL)
+        .bind(jobs)
+        .bind(2_i16)
+        .bind(i32::try_from(hold.as_millis())?)
+        .execute(&mut *tx)
+        .await?;
     // What autovacuum would do for a table that grows slowly.
     sqlx::raw_sql("analyze paceline.sync_jobs, public.sync_progress").execute(&mut *tx).await?;
     tx.commit().await?;
@@ -95,4 +100,28 @@ pub(crate) async fn drained(db: &PgPool, jobs: i32, began: f64, limit: Duration)
     ensure!(completed == i64::from(jobs), "{completed} of {jobs} jobs completed");
     ensure!(attempts == completed, "{jobs} jobs took {attempts} attempts");
     Ok(ended - began)
+}
+
+/// So many new users; their ids.
+pub(crate) async fn users(db: &PgPool, count: i32) -> Result<Vec<Uuid>> {
+    Ok(sqlx::query_scalar(
+        "insert into paceline.users (id, external_id)
+         select id, id::text from (select gen_random_uuid() as id from generate_series(1, $1)) new returning id",
+    )
+    .bind(count)
+    .fetch_all(db)
+    .await?)
+}
+
+/// From now on each job that is queued in this database does nothing, whatever it was meant to do.
+pub(crate) async fn defuse(db: &PgPool, hold: Duration) -> Result<()> {
+    let payload = serde_json::json!({ "holdMs": u32::try_from(hold.as_millis())? });
+    sqlx::raw_sql(AssertSqlSafe(format!(
+        "create or replace function defuse() returns trigger language plpgsql as
+           $$ begin new.kind := 'noop'; new.payload := '{payload}'; return new; end $$;
+         create or replace trigger defuse before insert on paceline.sync_jobs for each row execute function defuse()"
+    )))
+    .execute(db)
+    .await?;
+    Ok(())
 }

@@ -29,16 +29,25 @@ pub(crate) fn family_cpu_s(pid: u32) -> Result<f64> {
 /// The process id of the server behind a connection. It must be on this machine.
 pub(crate) async fn postmaster(db: &PgPool) -> Result<u32> {
     let backend: i32 = sqlx::query_scalar("select pg_backend_pid()").fetch_one(db).await?;
-    let stat = fs::read_to_string(format!("/proc/{backend}/stat"))
-        .context("a server on this machine")?;
+    let stat =
+        fs::read_to_string(format!("/proc/{backend}/stat")).context("a server on this machine")?;
     let (_, rest) = stat.rsplit_once(')').context("no name")?;
     Ok(rest.split_whitespace().nth(1).context("no parent")?.parse()?)
 }
 
+/// The memory that a process holds now, in MiB.
+pub(crate) fn resident_mib(pid: u32) -> Result<f64> {
+    memory_mib(pid, "VmRSS:")
+}
+
 /// The most memory that a process ever held, in MiB.
 pub(crate) fn peak_mib(pid: u32) -> Result<f64> {
+    memory_mib(pid, "VmHWM:")
+}
+
+fn memory_mib(pid: u32, field: &'static str) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).context(field)?;
     let kib: f64 = line.trim().trim_end_matches(" kB").trim().parse()?;
     Ok(kib / 1024.0)
 }

@@ -11,7 +11,10 @@ async fn a_job_that_nobody_runs_ends_at_once() {
     let (person, lease) = bench.running("waiting").await;
     let [_, (_, parked), _] = goes_back();
     bench.settle(lease, parked).await;
-    assert_eq!(sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap(), CancelOutcome::Done);
+    assert_eq!(
+        sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap(),
+        CancelOutcome::Done
+    );
     for job in [queued, lease.job] {
         assert_eq!(bench.state(job).await, "cancelled");
         let shown: String =

@@ -14,8 +14,10 @@ async fn eight_claimers_never_take_the_same_job_and_together_take_all() {
         let worker = WorkerId::fresh();
         let mut mine: Vec<JobId> = Vec::new();
         loop {
-            let claimed =
-                sync_jobs::claim(&bench, worker, Provider::Strava, 3, Cursor::START).await.unwrap().jobs;
+            let claimed = sync_jobs::claim(&bench, worker, Provider::Strava, 3, Cursor::START)
+                .await
+                .unwrap()
+                .jobs;
             // With SKIP LOCKED an empty claim may mean that others hold the rest at this moment.
             if claimed.is_empty() {
                 return mine;
@@ -135,4 +137,35 @@ async fn waiting_jobs_are_claimed_only_after_they_are_due() {
     assert_eq!(sync_jobs::promote(&bench).await.unwrap(), 1);
     assert_eq!(bench.state(lease.job).await, "queued");
     assert_eq!(bench.claim(WorkerId::fresh()).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_claim_reads_the_queue_in_order_and_no_further_than_it_takes() {
+    let bench = Bench::new().await;
+    bench.crowd(30_000, Class::Scheduled).await;
+    let db = bench.counted();
+    let before = scans(&db, "sync_jobs").await;
+    let claim = sync_jobs::claim(&db, WorkerId::fresh(), Provider::Strava, 50, Cursor::START);
+    assert_eq!(claim.await.unwrap().jobs.len(), 50);
+    let after = scans(&db, "sync_jobs").await;
+    assert_eq!(after["whole"], before["whole"], "never the whole table");
+    let read = after["sync_jobs_ready"].1 - before["sync_jobs_ready"].1;
+    assert!((50..60).contains(&read), "{read} entries were read for 50 jobs");
+}
+
+#[tokio::test]
+async fn a_claimed_row_stays_on_its_page_and_touches_no_index() {
+    let bench = Bench::new().await;
+    bench.crowd(1000, Class::Scheduled).await;
+    let db = bench.counted();
+    let claim = sync_jobs::claim(&db, WorkerId::fresh(), Provider::Strava, 1000, Cursor::START);
+    assert_eq!(claim.await.unwrap().jobs.len(), 1000);
+    scans(&db, "sync_jobs").await;
+    let updates: (i64, i64) = sqlx::query_as(
+        "select n_tup_upd, n_tup_hot_upd from pg_stat_user_tables where relname = 'sync_jobs'",
+    )
+    .fetch_one(&db)
+    .await
+    .unwrap();
+    assert_eq!(updates, (1000, 1000));
 }

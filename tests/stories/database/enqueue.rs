@@ -31,7 +31,9 @@ async fn a_start_that_is_rolled_back_leaves_nothing() {
     let bench = Bench::new().await;
     let person = bench.person("ann").await;
     let mut tx = bench.begin().await.unwrap();
-    let Enqueued::New(job) = sync_jobs::enqueue(&mut tx, &new_sync(person), WhenLive::Refuse).await.unwrap() else {
+    let Enqueued::New(job) =
+        sync_jobs::enqueue(&mut tx, &new_sync(person), WhenLive::Refuse).await.unwrap()
+    else {
         panic!("live")
     };
     tx.rollback().await.unwrap();
@@ -106,4 +108,63 @@ async fn there_is_nothing_to_retry_in_a_success_or_in_anothers_sync() {
     assert_eq!(retry(&bench, person.user, lease.job).await, RetryOutcome::Completed);
     let bob = bench.person("bob").await;
     assert_eq!(retry(&bench, bob.user, lease.job).await, RetryOutcome::NotFound);
+}
+
+#[tokio::test]
+async fn the_request_that_asked_goes_with_the_job_to_its_worker_and_into_history() {
+    let bench = Bench::new().await;
+    let person = bench.person("ann").await;
+    let traces = [Uuid::now_v7(), Uuid::now_v7()];
+    let sync = NewSync {
+        trace: Some(traces[0]),
+        requested_by: Some("robot".to_owned()),
+        ..new_sync(person)
+    };
+    let mut tx = bench.begin().await.unwrap();
+    sync_jobs::enqueue(&mut tx, &sync, WhenLive::Refuse).await.unwrap();
+    tx.commit().await.unwrap();
+    let worker = WorkerId::fresh();
+    let claimed = bench.claim(worker).await.remove(0);
+    assert_eq!(claimed.trace_id, Some(traces[0]));
+    bench.settle(lease_of(&claimed, worker), Outcome::Failed(failure(Code::InvalidData))).await;
+    let ended: (Option<Uuid>, Option<String>) =
+        sqlx::query_as("select trace_id, requested_by from paceline.sync_history where id = $1")
+            .bind(claimed.id.0)
+            .fetch_one(&*bench)
+            .await
+            .unwrap();
+    assert_eq!(ended, (Some(traces[0]), Some("robot".to_owned())));
+
+    let options = RetryOptions { trace: Some(traces[1]), ..RetryOptions::default() };
+    let mut tx = bench.begin().await.unwrap();
+    sync_jobs::retry(&mut tx, person.user, claimed.id, options).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(bench.claim(worker).await[0].trace_id, Some(traces[1]), "the retry's own");
+}
+
+#[tokio::test]
+async fn a_retry_needs_the_connection_of_its_own_sync_and_not_a_newer_one() {
+    let bench = Bench::new().await;
+    let (person, lease) = bench.running("ann").await;
+    bench.settle(lease, Outcome::Failed(failure(Code::AuthenticationError))).await;
+    let mut tx = bench.begin().await.unwrap();
+    connections::set_state(&mut *tx, person.connection, State::NeedsReauth).await.unwrap();
+    let grant = Grant {
+        user: person.user,
+        provider: Provider::Strava,
+        provider_account_id: "another account",
+        scopes: &[],
+        state: State::Active,
+        tokens: tokens("other", Utc::now() + chrono::Duration::hours(6)),
+    };
+    connections::connect(&mut tx, &bench.keys, grant).await.unwrap();
+    tx.commit().await.unwrap();
+    let refused = RetryOutcome::Unusable(State::NeedsReauth);
+    assert_eq!(retry(&bench, person.user, lease.job).await, refused);
+    assert_eq!(bench.state(lease.job).await, "failed");
+    let mut tx = bench.begin().await.unwrap();
+    connections::set_state(&mut *tx, person.connection, State::Limited).await.unwrap();
+    tx.commit().await.unwrap();
+    let queued = RetryOutcome::Queued(Provider::Strava);
+    assert_eq!(retry(&bench, person.user, lease.job).await, queued);
 }

@@ -40,8 +40,7 @@ async fn a_stale_lease_is_refused_on_every_writing_path() {
         for (name, outcome) in every_outcome() {
             assert_eq!(bench.settle(stale, outcome).await, [], "{name} by {stale:?}");
         }
-        let heard =
-            sync_runs::beat(&bench, stale.worker, &[(stale.job, stale.epoch)]).await.unwrap();
+        let heard = bench.beat(stale.worker, &[(stale.job, stale.epoch)]).await;
         assert_eq!(heard, [(stale.job, stale.epoch, Beat::Lost)]);
     }
     // The beat of the right process renews its row whatever epoch it believes in; nothing else moved.

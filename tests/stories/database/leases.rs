@@ -17,10 +17,21 @@ async fn crashes(bench: &Bench, job: JobId) -> i16 {
         .unwrap()
 }
 
+/// A new worker has the one job there is, suspect or not.
+async fn any_claim(bench: &Bench) -> Lease {
+    let worker = WorkerId::fresh();
+    let claimed = match bench.claim(worker).await.pop() {
+        Some(claimed) => claimed,
+        None => {
+            sync_jobs::claim_suspect(bench, worker, &[Provider::Strava]).await.unwrap().unwrap()
+        }
+    };
+    lease_of(&claimed, worker)
+}
+
 /// The job is claimed by a worker that falls silent at once; answers what the sweep did.
 async fn lose_a_worker(bench: &Bench) -> (Lease, Reclaimed) {
-    let worker = WorkerId::fresh();
-    let lease = lease_of(&bench.claim(worker).await[0], worker);
+    let lease = any_claim(bench).await;
     (lease, sweep_at_once(bench).await)
 }
 
@@ -37,7 +48,7 @@ async fn a_silent_worker_loses_its_lease_and_the_job_keeps_its_attempt() {
     assert_eq!(sweep(&bench).await, Reclaimed::default(), "it is not silent yet");
     bench.age(lease.job, LEASE + Duration::from_secs(1)).await;
     assert_eq!(sweep(&bench).await, Reclaimed { queued: 1, ..Reclaimed::default() });
-    let heard = sync_runs::beat(&bench, lease.worker, &[(lease.job, lease.epoch)]).await.unwrap();
+    let heard = bench.beat(lease.worker, &[(lease.job, lease.epoch)]).await;
     assert_eq!(heard, [(lease.job, lease.epoch, Beat::Lost)]);
     assert_eq!(
         (bench.state(lease.job).await.as_str(), bench.attempt(lease.job).await),
@@ -52,7 +63,7 @@ async fn a_beat_holds_the_lease() {
     let bench = Bench::new().await;
     let (_, lease) = bench.running("ann").await;
     bench.age(lease.job, LEASE * 2).await;
-    let heard = sync_runs::beat(&bench, lease.worker, &[(lease.job, lease.epoch)]).await.unwrap();
+    let heard = bench.beat(lease.worker, &[(lease.job, lease.epoch)]).await;
     assert_eq!(heard, [(lease.job, lease.epoch, Beat::Held)]);
     assert_eq!(sweep(&bench).await, Reclaimed::default());
 }
@@ -83,8 +94,8 @@ async fn a_beat_passes_by_a_row_that_is_locked_and_renews_the_others() {
     }
     let held: Vec<_> = leases.iter().map(|lease| (lease.job, lease.epoch)).collect();
     let writing = Fenced::begin(&bench, leases[0]).await.unwrap();
-    let beat = sync_runs::beat(&bench, worker, &held);
-    let heard = tokio::time::timeout(Duration::from_secs(2), beat).await.expect("no wait").unwrap();
+    let beat = bench.beat(worker, &held);
+    let heard = tokio::time::timeout(Duration::from_secs(2), beat).await.expect("no wait");
     assert!(heard.iter().all(|(.., beat)| *beat == Beat::Held), "{heard:?}");
     let fresh: Vec<bool> = sqlx::query_scalar(
         "select beat_at > clock_timestamp() - interval '4 seconds' from paceline.sync_runs order by job_id",
@@ -102,7 +113,7 @@ async fn a_beat_hears_of_a_cancel() {
     let (person, lease) = bench.running("ann").await;
     let asked = sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap();
     assert_eq!(asked, sync_jobs::CancelOutcome::Asked);
-    let heard = sync_runs::beat(&bench, lease.worker, &[(lease.job, lease.epoch)]).await.unwrap();
+    let heard = bench.beat(lease.worker, &[(lease.job, lease.epoch)]).await;
     assert_eq!(heard, [(lease.job, lease.epoch, Beat::Cancelled)]);
 }
 
@@ -135,8 +146,7 @@ async fn a_checkpoint_that_moved_clears_the_job_of_suspicion() {
     lose_a_worker(&bench).await;
     lose_a_worker(&bench).await;
     assert_eq!(crashes(&bench, job).await, 2);
-    let worker = WorkerId::fresh();
-    let lease = lease_of(&bench.claim(worker).await[0], worker);
+    let lease = any_claim(&bench).await;
     bench.checkpoint(lease, Checkpoint::Fetch { next_page: 2 }).await;
     assert_eq!(sweep_at_once(&bench).await.queued, 1);
     assert_eq!(crashes(&bench, job).await, 0);
@@ -176,4 +186,82 @@ async fn many_sweepers_at_once_reclaim_each_job_once() {
     let rest = sweep(&bench).await.queued;
     assert_eq!(swept + rest, 60);
     assert_eq!(bench.claim(WorkerId::fresh()).await.len(), 60);
+}
+
+async fn stuck(bench: &Bench) -> Vec<JobId> {
+    let stuck = sync_runs::stuck(bench, Duration::from_mins(10)).await.unwrap();
+    stuck.iter().map(|stuck| stuck.lease.job).collect()
+}
+
+/// As if the job had last come forward so long ago.
+async fn stand_still(bench: &Bench, minutes: i32) {
+    sqlx::query("update paceline.sync_runs set last_activity_at = last_activity_at - make_interval(mins => $1)")
+        .bind(minutes)
+        .execute(&**bench)
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_job_that_beats_and_gets_nowhere_is_reported_once() {
+    let bench = Bench::new().await;
+    let (_, lease) = bench.running("ann").await;
+    stand_still(&bench, 9).await;
+    assert_eq!(stuck(&bench).await, []);
+    stand_still(&bench, 2).await;
+    let reported = sync_runs::stuck(&bench, Duration::from_mins(10)).await.unwrap();
+    assert_eq!(reported.iter().map(|stuck| stuck.lease).collect::<Vec<_>>(), [lease]);
+    assert_eq!((reported[0].provider, reported[0].phase), (Provider::Strava, Phase::Fetch));
+    assert_eq!(stuck(&bench).await, [], "that is known");
+    bench.checkpoint(lease, Checkpoint::Fetch { next_page: 2 }).await;
+    stand_still(&bench, 11).await;
+    assert_eq!(stuck(&bench).await, [lease.job], "it had come forward meanwhile");
+    bench.settle(lease, Outcome::Released).await;
+    stand_still(&bench, 11).await;
+    assert_eq!(stuck(&bench).await, [], "nobody has it");
+    assert_eq!(bench.claim(WorkerId::fresh()).await.len(), 1);
+    assert_eq!(stuck(&bench).await, [], "a claim is a new beginning");
+    stand_still(&bench, 11).await;
+    assert_eq!(stuck(&bench).await, [lease.job]);
+}
+
+#[tokio::test]
+async fn a_job_whose_worker_is_silent_is_lost_and_not_stuck() {
+    let bench = Bench::new().await;
+    let (_, lease) = bench.running("ann").await;
+    stand_still(&bench, 11).await;
+    bench.age(lease.job, Duration::from_mins(1)).await;
+    assert_eq!(stuck(&bench).await, []);
+}
+
+#[tokio::test]
+async fn beats_and_sweeps_read_what_runs_however_many_jobs_are_parked() {
+    let bench = Bench::new().await;
+    sqlx::query(
+        "insert into paceline.sync_runs (job_id, provider, lease_epoch, beat_at, started_at, last_activity_at)
+         select gen_random_uuid(), 'strava', 1, t, t, t from generate_series(1, 30000), (select now() - interval '1 hour' as t) t",
+    )
+    .execute(&*bench)
+    .await
+    .unwrap();
+    bench.queued("ann").await;
+    let worker = WorkerId::fresh();
+    let claimed = bench.claim(worker).await;
+    let held: Vec<_> = claimed.iter().map(|claimed| (claimed.id, claimed.epoch)).collect();
+    sqlx::query("analyze paceline.sync_runs").execute(&*bench).await.unwrap();
+    let db = bench.counted();
+    let before = scans(&db, "sync_runs").await;
+    // Often enough for a plan to be kept.
+    for _ in 0..8 {
+        sync_runs::beat(&db, &presence(worker), &held).await.unwrap();
+        sync_runs::reclaim(&db, LEASE, 100).await.unwrap();
+        sync_runs::stuck(&db, Duration::from_mins(10)).await.unwrap();
+    }
+    let after = scans(&db, "sync_runs").await;
+    assert_eq!(after["whole"], before["whole"], "never the whole table");
+    let entries = |scans: &std::collections::BTreeMap<String, (i64, i64)>| -> i64 {
+        scans.iter().filter(|(index, _)| *index != "whole").map(|(_, (_, read))| read).sum()
+    };
+    let read = entries(&after) - entries(&before);
+    assert!(read < 100, "{read} entries were read for one job");
 }

@@ -77,7 +77,10 @@ async fn whoever_freezes_while_he_cancels_keeps_no_row() {
     assert_limited(&bench, "cancelling what nobody runs").await;
     let (person, lease) = bench.running("busy").await;
     forget(&bench).await;
-    assert_eq!(sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap(), CancelOutcome::Asked);
+    assert_eq!(
+        sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap(),
+        CancelOutcome::Asked
+    );
     assert_limited(&bench, "cancelling what somebody runs").await;
 }
 
@@ -101,8 +104,7 @@ async fn such_a_transaction_is_ended_by_the_server_when_its_owner_freezes() {
 async fn the_limits_end_with_their_transaction() {
     const IDLE: &str = "select current_setting('idle_in_transaction_session_timeout')";
     let bench = Bench::new().await;
-    let single =
-        Db::new(bench.db.url(), paceline_shared::db::Route::Direct, "paceline-tests", 1).unwrap();
+    let single = Db::new(bench.db.url(), Route::Direct, "paceline-tests", 1).unwrap();
     let outside = async || -> String { sqlx::query_scalar(IDLE).fetch_one(&single).await.unwrap() };
     let before = outside().await;
     let mut tx = paceline_shared::db::begin(&single).await.unwrap();

@@ -1,10 +1,14 @@
 //! What the statements of `shared::db` promise, asked of them directly: leases, fences, moves.
 
+mod backfill;
+mod bulk;
 mod cancel;
 mod claims;
 mod enqueue;
 mod fence;
+mod follow_up;
 mod history;
+mod holds;
 mod keys;
 mod lanes;
 mod leases;
@@ -20,19 +24,21 @@ use chrono::{DateTime, Utc};
 use paceline_shared::{
     ConnectionId, JobId, JobType, Provider, UserId, WorkerId,
     db::{
-        Db,
+        Db, Route,
         connection_secrets::Tokens,
         connections::{self, Grant, State},
         fenced::{Advance, Fenced},
         sync_jobs::{self, Claimed, Cursor, Enqueued, NewSync, WhenLive},
         sync_outcomes::{self, Lease, Outcome},
         sync_progress::Snapshot,
+        sync_runs::{self, Beat},
         users,
+        workers::Presence,
     },
     failure::{Code, Failure},
     progress::{Checkpoint, Counts, Phase},
     sealing::Keyring,
-    sync_spec::{Class, SyncOptions},
+    sync_spec::{Class, PAYLOAD_VERSION, SyncOptions},
 };
 use paceline_tests::database::TestDb;
 use sqlx::postgres::types::PgRange;
@@ -78,7 +84,8 @@ impl Bench {
     async fn enqueue(&self, person: Person, class: Class) -> Enqueued {
         let sync = NewSync { class, ..new_sync(person) };
         let mut tx = self.begin().await.expect("a transaction");
-        let enqueued = sync_jobs::enqueue(&mut tx, &sync, WhenLive::Refuse).await.expect("an answer");
+        let enqueued =
+            sync_jobs::enqueue(&mut tx, &sync, WhenLive::Refuse).await.expect("an answer");
         tx.commit().await.expect("a commit");
         enqueued
     }
@@ -90,6 +97,28 @@ impl Bench {
             Enqueued::New(job) => (person, job),
             Enqueued::Live(job) | Enqueued::Merged(job) => panic!("{job} was there already"),
         }
+    }
+
+    /// So many queued syncs of as many users, written past the application: for stories of large tables.
+    async fn crowd(&self, syncs: i32, class: Class) {
+        sqlx::query(
+            "insert into paceline.sync_jobs
+               (id, user_id, connection_id, provider, kind, job_type, class, time_range, run_at, sort_at,
+                max_retries, payload, payload_version)
+             select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'strava', 'sync', 'activities', $2, '(,)', t,
+                    t, 3, '{}', 1
+               from generate_series(1, $1) n, lateral (select clock_timestamp() as t) t",
+        )
+        .bind(syncs)
+        .bind(class.rank())
+        .execute(&**self)
+        .await
+        .expect("a crowd");
+    }
+
+    /// A single connection, whose reads [`scans`] counts.
+    fn counted(&self) -> Db {
+        Db::new(self.db.url(), Route::Direct, "paceline-tests-counted", 1).expect("a connection")
     }
 
     /// What a worker gets when it takes all there is.
@@ -108,6 +137,11 @@ impl Bench {
         let [one] = claimed.as_slice() else { panic!("{} claimed", claimed.len()) };
         assert_eq!(one.id, job);
         (person, lease_of(one, worker))
+    }
+
+    /// A beat of a worker with these leases; how each of them stands.
+    async fn beat(&self, worker: WorkerId, held: &[(JobId, i64)]) -> Vec<(JobId, i64, Beat)> {
+        sync_runs::beat(self, &presence(worker), held).await.expect("a beat").leases
     }
 
     async fn checkpoint(&self, lease: Lease, to: Checkpoint) {
@@ -158,6 +192,39 @@ impl Bench {
             .fetch_one(&**self)
             .await
             .expect("an attempt")
+    }
+}
+
+/// How often a table was read from end to end, and how often and how much of each of its indexes was
+/// read: all by `db`, which must have a single connection.
+async fn scans(db: &Db, table: &str) -> std::collections::BTreeMap<String, (i64, i64)> {
+    sqlx::query("select pg_stat_force_next_flush()").execute(db).await.expect("a flush");
+    let rows: Vec<(String, i64, i64)> = sqlx::query_as(
+        "select indexrelname::text, idx_scan, idx_tup_read from pg_stat_user_indexes where relname = $1
+         union all select 'whole', seq_scan, seq_tup_read from pg_stat_user_tables where relname = $1",
+    )
+    .bind(table)
+    .fetch_all(db)
+    .await
+    .expect("counters");
+    rows.into_iter().map(|(name, scans, rows)| (name, (scans, rows))).collect()
+}
+
+/// What a worker says of itself.
+const fn presence(worker: WorkerId) -> Presence<'static> {
+    Presence {
+        id: worker,
+        label: "tests",
+        host: "here",
+        pid: 1,
+        providers: &[],
+        slots: 8,
+        payload_version: PAYLOAD_VERSION,
+        version: "0",
+        jobs: 0,
+        rss_bytes: 0,
+        listening: true,
+        draining: false,
     }
 }
 

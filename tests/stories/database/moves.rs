@@ -90,7 +90,9 @@ async fn make(bench: &Bench, a_move: &Move, person: Person, lease: Lease) {
         }
         Move::Retry => {
             let mut tx = bench.begin().await.unwrap();
-            let answer = sync_jobs::retry(&mut tx, person.user, lease.job, RetryOptions::default()).await.unwrap();
+            let answer = sync_jobs::retry(&mut tx, person.user, lease.job, RetryOptions::default())
+                .await
+                .unwrap();
             tx.commit().await.unwrap();
             assert_ne!(answer, RetryOutcome::NotFound);
         }

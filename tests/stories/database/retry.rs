@@ -8,7 +8,8 @@ use paceline_shared::db::{
 
 async fn retry(bench: &Bench, person: Person, job: JobId) {
     let mut tx = bench.begin().await.unwrap();
-    let answer = sync_jobs::retry(&mut tx, person.user, job, RetryOptions::default()).await.unwrap();
+    let answer =
+        sync_jobs::retry(&mut tx, person.user, job, RetryOptions::default()).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(answer, RetryOutcome::Queued(Provider::Strava));
 }

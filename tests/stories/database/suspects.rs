@@ -1,1 +1,97 @@
 //! Suspects: jobs that two workers were lost with are claimed alone.
+
+use super::*;
+use paceline_shared::db::{lanes, sync_runs};
+
+const STRAVA: &[Provider] = &[Provider::Strava];
+
+/// A job that two workers were lost with at its first checkpoint.
+async fn suspect(bench: &Bench, subject: &str) -> JobId {
+    let (_, job) = bench.queued(subject).await;
+    for _ in 0..2 {
+        assert_eq!(bench.claim(WorkerId::fresh()).await.len(), 1);
+        // Short instead of old: a crash counts only when the last beat is younger than the server.
+        sync_runs::reclaim(bench, Duration::ZERO, 100).await.unwrap();
+    }
+    job
+}
+
+async fn take(bench: &Bench, worker: WorkerId) -> Option<Claimed> {
+    sync_jobs::claim_suspect(bench, worker, STRAVA).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_job_that_two_workers_were_lost_with_is_claimed_by_itself() {
+    let bench = Bench::new().await;
+    assert!(!sync_jobs::suspect_waits(&bench, STRAVA).await.unwrap());
+    let job = suspect(&bench, "ann").await;
+    let (_, other) = bench.queued("bob").await;
+    let worker = WorkerId::fresh();
+    let claimed = bench.claim(worker).await;
+    assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [other]);
+    assert!(sync_jobs::suspect_waits(&bench, STRAVA).await.unwrap());
+    assert!(!sync_jobs::suspect_waits(&bench, &[Provider::Garmin]).await.unwrap());
+    let taken = take(&bench, worker).await.unwrap();
+    assert_eq!((taken.id, taken.crashes, taken.attempt), (job, 2, 1));
+    assert!(!sync_jobs::suspect_waits(&bench, STRAVA).await.unwrap());
+    assert!(take(&bench, worker).await.is_none());
+    assert_eq!(bench.settle(lease_of(&taken, worker), Outcome::Completed).await, [job]);
+}
+
+#[tokio::test]
+async fn a_checkpoint_clears_a_suspect_however_the_claim_ends() {
+    for (name, outcome) in goes_back() {
+        let bench = Bench::new().await;
+        let job = suspect(&bench, name).await;
+        let worker = WorkerId::fresh();
+        let lease = lease_of(&take(&bench, worker).await.unwrap(), worker);
+        bench.settle(lease, outcome.clone()).await;
+        make_due(&bench).await;
+        let lease = lease_of(&take(&bench, worker).await.expect("it has not moved"), worker);
+        bench.checkpoint(lease, Checkpoint::Fetch { next_page: 2 }).await;
+        bench.settle(lease, outcome).await;
+        make_due(&bench).await;
+        assert!(take(&bench, worker).await.is_none(), "{name}");
+        let claimed = bench.claim(worker).await;
+        assert_eq!(
+            claimed.iter().map(|c| (c.id, c.crashes)).collect::<Vec<_>>(),
+            [(job, 0)],
+            "{name}"
+        );
+    }
+}
+
+async fn make_due(bench: &Bench) {
+    paceline_tests::rows::make_due(bench).await;
+    sync_jobs::promote(bench).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_suspect_waits_behind_the_same_gates_as_all_jobs() {
+    let bench = Bench::new().await;
+    suspect(&bench, "ann").await;
+    let worker = WorkerId::fresh();
+    let mut tx = bench.begin().await.unwrap();
+    lanes::pause(&mut tx, None, None, "ada", "a test").await.unwrap();
+    tx.commit().await.unwrap();
+    assert!(!sync_jobs::suspect_waits(&bench, STRAVA).await.unwrap());
+    assert!(take(&bench, worker).await.is_none());
+    let mut tx = bench.begin().await.unwrap();
+    lanes::resume(&mut tx, None).await.unwrap();
+    lanes::set_limit(&mut tx, Provider::Strava, Some(1)).await.unwrap();
+    tx.commit().await.unwrap();
+    bench.queued("bob").await;
+    let bob = bench.claim(worker).await.remove(0);
+    assert!(take(&bench, worker).await.is_none(), "the lane is full");
+    bench.settle(lease_of(&bob, worker), Outcome::Completed).await;
+    assert!(take(&bench, worker).await.is_some());
+}
+
+#[tokio::test]
+async fn of_many_workers_one_gets_the_suspect() {
+    let bench = Bench::new().await;
+    suspect(&bench, "ann").await;
+    let takes = (0..8).map(|_| take(&bench, WorkerId::fresh()));
+    let taken = futures::future::join_all(takes).await.into_iter().flatten().count();
+    assert_eq!(taken, 1);
+}

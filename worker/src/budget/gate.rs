@@ -1,8 +1,9 @@
 //! The gate before a try: breaker, pace, budget, in this order; and what the try then tells them.
 
 use super::{
-    meter::{Inner, Reading, reason},
+    meter::Inner,
     pool::{Key, Taken},
+    terms::{Reading, reason},
 };
 use crate::providers::http::{Closed, End, Gate, Pass};
 use futures::future::BoxFuture;

@@ -5,7 +5,9 @@ use super::{
     Process,
     breaker::State,
     limits::Tier,
-    meter::{Inner, after, reason},
+    meter::Inner,
+    pool::Pool,
+    terms::{after, reason},
 };
 use chrono::Utc;
 use paceline_shared::{
@@ -51,7 +53,7 @@ pub(super) async fn run(process: Arc<Process>, end: CancellationToken) {
     for meter in process.meters() {
         {
             let mut state = meter.state();
-            let returned = state.pools.values_mut().flat_map(|pool| pool.empty()).collect();
+            let returned = state.pools.values_mut().flat_map(Pool::empty).collect();
             state.give_back(returned);
         }
         if let Err(error) = account(&meter).await {

@@ -7,6 +7,7 @@ use super::{
     limits::Tier,
     pool::{Bucket, Key, Pool, Returned, Taken},
     tally::Tally,
+    terms::{Call, RATE_LIMIT, Reading, Terms},
 };
 use crate::providers::http::{Closed, Gate};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,18 +16,16 @@ use governor::{
     clock::{Clock as _, DefaultClock},
 };
 use paceline_shared::{
-    Provider,
     db::{
         self,
-        budgets::{self, MARGIN, Reserved, Told, Window},
+        budgets::{self, Reserved, Told, Window},
         lanes,
     },
     notify,
 };
-use reqwest::{StatusCode, header::HeaderMap};
+use reqwest::StatusCode;
 use std::{
     collections::HashMap,
-    num::NonZeroU32,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -41,47 +40,6 @@ const COME_BACK: TimeDelta = TimeDelta::seconds(2);
 /// Jobs that wait for a window do not all come back at its first instant, but within this or a tenth of it.
 const SPREAD: Duration = Duration::from_secs(4);
 
-/// What a provider says of itself.
-#[derive(Debug)]
-pub struct Terms {
-    /// Whose.
-    pub provider: Provider,
-    /// The quotas of the application, all its users together.
-    pub windows: Vec<Window>,
-    /// What an answer tells of them.
-    pub hear: fn(StatusCode, &HeaderMap) -> Vec<Reading>,
-    /// Calls of this process in any second.
-    pub calls_per_second: NonZeroU32,
-}
-
-/// What an answer tells of a window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reading {
-    /// Whose calls count.
-    pub scope: &'static str,
-    /// Which of the scope's windows, the shortest first.
-    pub nth: usize,
-    /// Calls allowed.
-    pub limit: i32,
-    /// Calls used, this one included.
-    pub used: i32,
-}
-
-/// A kind of call, as one job makes it.
-#[derive(Clone, Debug)]
-pub struct Call {
-    /// Its name among the provider's kinds.
-    pub kind: &'static str,
-    /// In which of the application's quotas it counts.
-    pub scopes: &'static [&'static str],
-    /// The quota of its user, where there is one: windows of a single scope.
-    pub user: Vec<Window>,
-    /// Its share.
-    pub tier: Tier,
-    /// It is made though the breaker is open: a code does not live until that closes.
-    pub past_breaker: bool,
-}
-
 /// A provider's meter. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Meter(Arc<Inner>);
@@ -93,7 +51,7 @@ impl Meter {
 
     /// The gate for calls of this kind.
     #[must_use]
-    pub fn gate(&self, call: Call) -> Arc<dyn Gate> {
+    pub fn gate(&self, call: &Call) -> Arc<dyn Gate> {
         let mut windows: Vec<Window> = self
             .0
             .terms
@@ -417,22 +375,6 @@ impl Inner {
         let shorter = of_scope.clone().filter(|window| window.window_s < window_s).count();
         of_scope.clone().any(|window| window.window_s == window_s).then_some(shorter)
     }
-}
-
-/// A short wait, by its name for users.
-pub(super) const RATE_LIMIT: &str = "rate_limit";
-/// A long one.
-const QUOTA_EXCEEDED: &str = "quota_exceeded";
-
-/// What waiting for a window is called: the longest of several is the quota, any other a rate.
-pub(super) fn reason(windows: &[Window], scope: &str, window_s: i32) -> &'static str {
-    let mut of_scope = windows.iter().filter(|window| window.scope == scope);
-    if of_scope.any(|window| window.window_s < window_s) { QUOTA_EXCEEDED } else { RATE_LIMIT }
-}
-
-/// When a window that opens then is safely open.
-pub(super) fn after(opens_at: DateTime<Utc>) -> DateTime<Utc> {
-    opens_at + TimeDelta::from_std(MARGIN).unwrap_or(COME_BACK)
 }
 
 struct Waiting<'a> {

@@ -1,6 +1,8 @@
 //! What a provider allows, as the calls of this process see it: budgets, breaker and pace, a gate before each
-//! try of a call. What is decided for the fleet is in Postgres; here is a small stock of reserved
-//! calls, so that a call need not ask there, and a task that keeps the books.
+//! try of a call.
+//!
+//! What is decided for the fleet is in Postgres; here is a small stock of reserved calls, so that a call
+//! need not ask there, and a task that keeps the books.
 //!
 //! It knows no provider: which windows there are, which calls count in them and what an answer's headers
 //! tell of them is said by the provider's file, in [`Terms`] and [`Call`].
@@ -12,9 +14,11 @@ mod limits;
 mod meter;
 mod pool;
 mod tally;
+mod terms;
 
 pub use limits::{Limit, NoLimit, Tier};
-pub use meter::{Call, Meter, Reading, Terms};
+pub use meter::Meter;
+pub use terms::{Call, Reading, Terms};
 
 use meter::Inner;
 use paceline_shared::{

@@ -3,10 +3,11 @@
 use super::{
     Config, Shared, alone,
     claimer::{self, Taken},
+    counts,
     held::Stop,
     keeper,
     layer::FinishLayer,
-    listener, memory, tidy,
+    listener, memory, operations, tidy,
 };
 use crate::job::Job;
 use apalis_core::{
@@ -62,8 +63,11 @@ impl Backend for PgBackend {
             self.tasks.spawn(keeper::hand_back(shared.clone()));
             self.tasks.spawn(keeper::promote(shared.clone()));
             self.tasks.spawn(keeper::sweep(shared.clone()));
+            self.tasks.spawn(keeper::report_stuck(shared.clone()));
             self.tasks.spawn(keeper::ask_cancels(shared.clone()));
             self.tasks.spawn(memory::watch(shared.clone()));
+            self.tasks.spawn(operations::run(shared.clone()));
+            self.tasks.spawn(counts::run(shared.clone()));
             self.tasks.spawn(tidy::run(shared.clone()));
             worker.heartbeat(cx);
         }

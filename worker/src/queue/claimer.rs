@@ -199,14 +199,14 @@ const fn then(claim: &Claim, asked: usize) -> Then {
 
 /// A place in each provider's lane, so that a claim does not step over dead rows again and again.
 struct Lanes {
-    lanes: Vec<Provider>,
+    providers: Vec<Provider>,
     places: HashMap<Provider, Cursor>,
     since: Instant,
 }
 
 impl Lanes {
-    fn new(lanes: &[Provider]) -> Self {
-        Self { lanes: lanes.to_vec(), places: HashMap::new(), since: Instant::now() }
+    fn new(providers: &[Provider]) -> Self {
+        Self { providers: providers.to_vec(), places: HashMap::new(), since: Instant::now() }
     }
 
     fn restart(&mut self) {
@@ -220,8 +220,8 @@ impl Lanes {
             self.restart();
         }
         let mut round = Round { claimed: Vec::new(), then: Then::Wait };
-        self.lanes.rotate_left(1);
-        for lane in &self.lanes {
+        self.providers.rotate_left(1);
+        for lane in &self.providers {
             let asked = limit - round.claimed.len();
             if asked == 0 {
                 // Nothing is known of the others.

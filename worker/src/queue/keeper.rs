@@ -6,52 +6,79 @@ use paceline_shared::{
     JobId,
     db::{
         Error, sync_jobs,
-        sync_runs::{self, Beat},
+        sync_runs::{self, Beat, Reclaimed, Stuck},
         workers,
     },
     sync_spec::PAYLOAD_VERSION,
 };
 use std::{
+    convert::Infallible,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior},
+};
 
 /// After an outage everybody's leases are old: a sweep takes them in bites.
-const SWEEP: i64 = 100;
+const SWEEP: u16 = 100;
+/// Between two bites of a sweep that found enough for one.
+const NEXT_BITE: Duration = Duration::from_millis(250);
+/// A worker without beats looks so often for jobs that were claimed meanwhile.
+const FENCED_AGAIN: Duration = Duration::from_secs(1);
+/// A checkpoint that has not moved for so long is reported, though its worker beats.
+const STUCK_AFTER: Duration = Duration::from_mins(10);
+const ASK_STUCK_EVERY: Duration = Duration::from_mins(1);
 const PROMOTE_EVERY: Duration = Duration::from_secs(1);
 /// While notifications do not arrive. A beat hears of cancels as well, but not often enough.
 const ASK_CANCELS_EVERY: Duration = Duration::from_millis(750);
 
 /// Beats from the first claim until nothing is in flight, also while the worker drains.
 pub(super) async fn beat(shared: Arc<Shared>) {
+    let (say_renewed, renewed) = watch::channel(Instant::now());
+    tokio::select! {
+        () = shared.idle.cancelled() => {}
+        never = renew_all_along(&shared, &say_renewed) => match never {},
+        never = fence_itself(&shared, &renewed) => match never {},
+    }
+}
+
+async fn renew_all_along(shared: &Shared, renewed: &watch::Sender<Instant>) -> Infallible {
     let mut every = tokio::time::interval(shared.config.beat_every);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut renewed = Instant::now();
     loop {
-        tokio::select! {
-            _ = every.tick() => {}
-            () = shared.idle.cancelled() => return,
-        }
+        every.tick().await;
         let asked = Instant::now();
         let limit = shared.config.lease / 3;
-        match tokio::time::timeout(limit, renew(&shared)).await {
-            Ok(Ok(())) => renewed = asked,
-            failed => {
-                let reason = failed.map_or_else(
-                    |_| "no answer in time".to_owned(),
-                    |e| e.err().map_or_else(String::new, |e| e.reason()),
-                );
-                tracing::warn!(reason, "beat failed, will try again");
+        let failed = match tokio::time::timeout(limit, renew(shared)).await {
+            Ok(Ok(())) => {
+                renewed.send_replace(asked);
+                continue;
             }
+            Ok(Err(error)) => error.reason(),
+            Err(_elapsed) => "no answer in time".to_owned(),
+        };
+        tracing::warn!(reason = failed, "beat failed, will try again");
+    }
+}
+
+/// When no beat came through for a whole lease, others may reclaim: what runs here could only be refused.
+/// Goes by our own clock, for nobody else's can be asked.
+async fn fence_itself(shared: &Shared, renewed: &watch::Receiver<Instant>) -> Infallible {
+    loop {
+        let due = *renewed.borrow() + shared.config.lease;
+        if Instant::now() < due {
+            tokio::time::sleep_until(due).await;
+            continue;
         }
-        // By our own clock others may reclaim by now: a write could only be refused.
-        if renewed.elapsed() >= shared.config.lease && shared.registry.len() > 0 {
-            tracing::error!("no beat for a whole lease: stopping all jobs");
-            for held in shared.registry.held() {
-                held.ask_stop(Stop::LeaseLost);
-            }
+        let held = shared.registry.held();
+        let running = held.iter().filter(|held| held.stop_asked() != Stop::LeaseLost);
+        let stopped = running.map(|held| held.ask_stop(Stop::LeaseLost)).count();
+        if stopped > 0 {
+            tracing::error!(jobs = stopped, "no beat for a whole lease: stopping all jobs");
         }
+        tokio::time::sleep(FENCED_AGAIN).await;
     }
 }
 
@@ -77,14 +104,12 @@ async fn renew(shared: &Shared) -> Result<(), Error> {
         listening: *shared.hears.borrow(),
         draining: shared.drain.is_cancelled(),
     };
-    if workers::beat(&shared.db, &presence).await? && !shared.drain.is_cancelled() {
+    let heard = sync_runs::beat(&shared.db, &presence, &held).await?;
+    if heard.drain && !shared.drain.is_cancelled() {
         tracing::info!("asked to drain");
         shared.drain.cancel();
     }
-    if held.is_empty() {
-        return Ok(());
-    }
-    for (job, epoch, beat) in sync_runs::beat(&shared.db, config.worker, &held).await? {
+    for (job, epoch, beat) in heard.leases {
         let Some(held) = shared.registry.of(job).filter(|held| held.lease().epoch == epoch) else {
             continue;
         };
@@ -162,33 +187,62 @@ pub(super) async fn promote(shared: Arc<Shared>) {
 
 /// Reclaims what lost workers left.
 pub(super) async fn sweep(shared: Arc<Shared>) {
-    shared
-        .drain
-        .run_until_cancelled(async {
-            loop {
-                tokio::time::sleep(shared.config.sweep_every.mul_f64(0.5 + 0.5 * fastrand::f64()))
-                    .await;
-                let swept = sync_runs::reclaim(&shared.db, shared.config.lease, SWEEP);
-                match answered(swept).await {
-                    Ok(swept) if swept == sync_runs::Reclaimed::default() => {}
-                    Ok(swept) => {
-                        tracing::warn!(
-                            queued = swept.queued,
-                            cancelled = swept.cancelled,
-                            quarantined = swept.quarantined,
-                            "reclaimed jobs of lost workers"
-                        );
-                        metrics::counter!("paceline_jobs_reclaimed_total")
-                            .increment(swept.queued as u64);
-                        metrics::counter!("paceline_jobs_quarantined_total")
-                            .increment(swept.quarantined as u64);
-                        shared.wake.notify_one();
-                    }
-                    Err(error) => {
-                        tracing::warn!(reason = error.reason(), "reclaim failed, will try again");
+    let sweeping = async {
+        let mut pause = shared.config.sweep_every;
+        loop {
+            tokio::time::sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
+            pause = shared.config.sweep_every;
+            let swept = sync_runs::reclaim(&shared.db, shared.config.lease, SWEEP.into());
+            match answered(swept).await {
+                Ok(Reclaimed { queued: 0, cancelled: 0, quarantined: 0 }) => {}
+                Ok(Reclaimed { queued, cancelled, quarantined }) => {
+                    tracing::warn!(
+                        queued,
+                        cancelled,
+                        quarantined,
+                        "reclaimed jobs of lost workers"
+                    );
+                    metrics::counter!("paceline_jobs_reclaimed_total").increment(queued as u64);
+                    shared.wake.notify_one();
+                    if queued + cancelled + quarantined >= usize::from(SWEEP) {
+                        pause = NEXT_BITE;
                     }
                 }
+                Err(error) => {
+                    tracing::warn!(reason = error.reason(), "reclaim failed, will try again");
+                }
             }
-        })
-        .await;
+        }
+    };
+    shared.drain.run_until_cancelled(sweeping).await;
+}
+
+/// Reports jobs that get nowhere though their worker is alive.
+pub(super) async fn report_stuck(shared: Arc<Shared>) {
+    let reporting = async {
+        loop {
+            tokio::time::sleep(jitter(ASK_STUCK_EVERY)).await;
+            match answered(sync_runs::stuck(&shared.db, STUCK_AFTER)).await {
+                Ok(stuck) => stuck.iter().for_each(report),
+                Err(error) => {
+                    tracing::warn!(reason = error.reason(), "stuck jobs not asked for");
+                }
+            }
+        }
+    };
+    shared.drain.run_until_cancelled(reporting).await;
+}
+
+fn report(stuck: &Stuck) {
+    let Stuck { lease, provider, phase, since } = stuck;
+    metrics::counter!("paceline_jobs_stuck_total", "provider" => provider.as_str()).increment(1);
+    tracing::error!(
+        sync.id = %lease.job,
+        epoch = lease.epoch,
+        worker = %lease.worker,
+        %provider,
+        ?phase,
+        %since,
+        "a job beats and gets nowhere: its checkpoint has not moved for ten minutes"
+    );
 }

@@ -4,7 +4,7 @@
 use super::Shared;
 use paceline_shared::{
     listen::{Heard, listen},
-    notify::{CANCEL, JOBS, LANES},
+    notify::{CANCEL, JOBS, LANES, OPERATIONS},
 };
 use std::sync::Arc;
 
@@ -13,10 +13,11 @@ pub(super) async fn run(shared: Arc<Shared>) {
         Heard::Said { channel: CANCEL, payload } => {
             payload.split(',').filter_map(|id| id.parse().ok()).for_each(|job| shared.cancel(job));
         }
+        Heard::Said { channel: OPERATIONS, .. } => shared.operations.notify_one(),
         // Work, a lane that opened, or a new connection: something may have been missed.
         Heard::Said { .. } | Heard::Anew => shared.wake.notify_one(),
     };
-    let channels = [JOBS, CANCEL, LANES];
+    let channels = [JOBS, CANCEL, LANES, OPERATIONS];
     let listening = listen(&shared.listening, &shared.db, &channels, &shared.hears, hear);
     shared.idle.run_until_cancelled(listening).await;
 }

@@ -13,12 +13,14 @@ mod alone;
 mod backend;
 mod claimer;
 mod config;
+mod counts;
 mod finisher;
 mod held;
 mod keeper;
 mod layer;
 mod listener;
 mod memory;
+mod operations;
 mod registry;
 mod tidy;
 
@@ -39,6 +41,7 @@ use finisher::Finisher;
 use paceline_shared::{
     JobId,
     db::{self, Db},
+    notify::Notifier,
 };
 use registry::Registry;
 use std::{
@@ -77,12 +80,17 @@ pub enum Error {
 struct Shared {
     config: Config,
     db: Db,
+    /// For what takes longer: claims and beats must not wait for it.
+    jobs: Db,
     listening: Db,
+    notifier: Notifier,
     slots: Arc<Semaphore>,
     registry: Arc<Registry>,
     finisher: Finisher,
     /// There may be work.
     wake: Notify,
+    /// There may be a bulk operation to do.
+    operations: Notify,
     /// Held by whoever may claim.
     gate: Mutex<()>,
     /// A claim went unanswered: leases of ours may be unknown here.
@@ -126,6 +134,9 @@ pub async fn run(config: Config, app: App, drain: CancellationToken) -> Result<(
             idle.clone(),
         ),
         wake: Notify::new(),
+        operations: Notify::new(),
+        jobs: app.db.clone(),
+        notifier: app.notifier.clone(),
         gate: Mutex::new(()),
         unsure: AtomicBool::new(false),
         hears: watch::Sender::new(false),
@@ -166,7 +177,7 @@ pub async fn run(config: Config, app: App, drain: CancellationToken) -> Result<(
 async fn handle(job: Job, held: Data<Held>, app: Data<App>) -> Result<(), attempt::Error> {
     match job.work {
         Work::Sync => pipeline::run(&app, &job, &held).await,
-        Work::Noop(hold) => noop::run(hold, &held).await,
+        Work::Noop(time) => noop::run(time, &held).await,
     }
 }
 
@@ -181,12 +192,16 @@ where
 
 /// A statement that must not be waited for without end: what leads to Postgres may have vanished without a
 /// word. Longer than the server gives to any of them.
-async fn answered<T>(
+fn answered<T>(
     statement: impl Future<Output = Result<T, db::Error>>,
-) -> Result<T, db::Error> {
-    tokio::time::timeout(ANSWER, statement).await.unwrap_or_else(|_elapsed| {
-        Err(db::Error::Unreachable(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
-    })
+) -> impl Future<Output = Result<T, db::Error>> {
+    // Some of them are large, and lie in the futures of loops that run as long as the process.
+    let statement = Box::pin(statement);
+    async {
+        tokio::time::timeout(ANSWER, statement).await.unwrap_or_else(|_elapsed| {
+            Err(db::Error::Unreachable(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+        })
+    }
 }
 
 /// `around`, a fifth more or less, so that processes do not march in step.

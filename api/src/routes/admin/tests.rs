@@ -9,6 +9,7 @@ use axum::{
     body::Body,
     http::{Request, header},
 };
+use futures::future::join_all;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -93,24 +94,25 @@ fn the_matrix_has_every_route_of_staff_and_no_other() {
 #[tokio::test]
 async fn each_route_lets_in_whoever_has_its_role_or_a_stronger_one_and_nobody_else() {
     let app = TestApp::new();
-    for (method, path, needed, body) in MATRIX {
-        for role in [None, Some(Role::Viewer), Some(Role::Operator), Some(Role::Admin)] {
-            let answer = call(&app, app.staff(role), (method, path), body).await;
-            let what = format!("{method} {path} as {role:?}: {:?}", answer.json());
-            if role >= Some(needed) {
-                // As far as one gets without a database.
-                assert_eq!(answer.problem(), "unavailable", "{what}");
-            } else {
-                assert_eq!(
-                    (answer.status.as_u16(), answer.problem().as_str()),
-                    (403, "role-needed"),
-                    "{what}"
-                );
-                let detail = answer.json()["detail"].as_str().unwrap().to_owned();
-                assert!(detail.contains(needed.as_str()), "{what}");
-            }
+    let app = &app;
+    let cases = MATRIX.into_iter().flat_map(|row| {
+        [None, Some(Role::Viewer), Some(Role::Operator), Some(Role::Admin)].map(|role| (row, role))
+    });
+    // Those that are let in wait for a database that is not there: all at once.
+    join_all(cases.map(|((method, path, needed, body), role)| async move {
+        let answer = call(app, app.staff(role), (method, path), body).await;
+        let what = format!("{method} {path} as {role:?}: {:?}", answer.json());
+        if role >= Some(needed) {
+            // As far as one gets without a database.
+            assert_eq!(answer.problem(), "unavailable", "{what}");
+        } else {
+            let refused = (answer.status.as_u16(), answer.problem());
+            assert_eq!(refused, (403, "role-needed".to_owned()), "{what}");
+            let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+            assert!(detail.contains(needed.as_str()), "{what}");
         }
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]

@@ -41,17 +41,18 @@ impl States {
     /// The figures of one provider.
     pub(crate) fn of(provider: &str, counts: &[Count]) -> Self {
         let mut states = Self::default();
-        counts
-            .iter()
-            .filter(|count| count.provider == provider)
-            .for_each(|count| states.add(count));
+        for count in counts.iter().filter(|count| count.provider == provider) {
+            states.add(count);
+        }
         states
     }
 
     /// The sums.
     pub(crate) fn of_all(counts: &[Count]) -> Self {
         let mut states = Self::default();
-        counts.iter().for_each(|count| states.add(count));
+        for count in counts {
+            states.add(count);
+        }
         states
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 /// A worker process.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all(deserialize = "camelCase"))]
+#[expect(clippy::struct_field_names, reason = "as the API names them")]
 pub(crate) struct Worker {
     pub(crate) worker_id: String,
     pub(crate) label: String,

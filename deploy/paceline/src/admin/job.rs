@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 /// A job in a list.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all(deserialize = "camelCase"))]
+#[expect(clippy::struct_field_names, reason = "as the API names them")]
 pub(crate) struct Job {
     pub(crate) sync_id: JobId,
     pub(crate) user_id: String,
@@ -112,6 +113,7 @@ pub(crate) struct PhaseTime {
 /// A failed attempt.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all(deserialize = "camelCase"))]
+#[expect(clippy::struct_field_names, reason = "as the API names them")]
 pub(crate) struct Attempt {
     pub(crate) attempt: i64,
     pub(crate) phase: String,
@@ -154,6 +156,7 @@ pub(crate) struct Reason {
 /// The answer to "why is it not running?".
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(rename_all(deserialize = "camelCase"))]
+#[expect(clippy::struct_field_names, reason = "as the API names them")]
 pub(crate) struct Why {
     pub(crate) sync_id: JobId,
     pub(crate) state: String,

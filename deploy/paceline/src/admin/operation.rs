@@ -4,6 +4,7 @@ use super::time_or_dash;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::fmt::Write as _;
 
 /// What an act would meet.
 #[derive(Debug, Deserialize, Serialize)]
@@ -15,6 +16,7 @@ pub(crate) struct Preview {
 /// An act on many jobs: how far it is, and its receipt.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all(deserialize = "camelCase"))]
+#[expect(clippy::struct_field_names, reason = "as the API names them")]
 pub(crate) struct Operation {
     pub(crate) operation_id: String,
     pub(crate) act: String,
@@ -71,10 +73,11 @@ impl Operation {
         );
         if !self.skipped_by.is_empty() {
             let by: Vec<_> = self.skipped_by.iter().map(|(why, n)| format!("{why} {n}")).collect();
-            line.push_str(&format!(" (skipped: {})", by.join(", ")));
+            // Writing to a String cannot fail.
+            let _ = write!(line, " (skipped: {})", by.join(", "));
         }
         if let Some(error) = &self.last_error {
-            line.push_str(&format!("; last error: {error}"));
+            let _ = write!(line, "; last error: {error}");
         }
         line
     }

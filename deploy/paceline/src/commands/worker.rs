@@ -178,7 +178,10 @@ impl StravaOptions {
             ..usual
         };
         let known = config.unknown_limit().map_or(Ok(()), |limit| {
-            Err(anyhow::anyhow!("Strava has no limit {:?}; those that it has are all and read", limit.name))
+            Err(anyhow::anyhow!(
+                "Strava has no limit {:?}; those that it has are all and read",
+                limit.name
+            ))
         });
         check("--strava-limits (PACELINE_STRAVA_LIMITS)", known)?;
         Ok(config)

@@ -30,7 +30,7 @@ pub enum SearchError {
 
 impl From<sqlx::Error> for SearchError {
     fn from(error: sqlx::Error) -> Self {
-        match error.as_database_error().and_then(|e| e.code()).as_deref() {
+        match error.as_database_error().and_then(sqlx::error::DatabaseError::code).as_deref() {
             // The server's own limit, not somebody's request to stop.
             Some("57014") => Self::TooBroad,
             _ => Self::Db(error.into()),

@@ -1,6 +1,7 @@
-//! `admin_operations`: one act on all jobs that match a filter. It is accepted at once and done by the
-//! workers, a batch a transaction: what was done, where it goes on and what was counted commit together,
-//! so that whoever dies in it, another goes on.
+//! `admin_operations`: one act on all jobs that match a filter, done by the workers.
+//!
+//! It is accepted at once and done batch by batch: what was done, where it goes on and what was counted
+//! commit together, so that whoever dies in it, another goes on.
 
 mod step;
 

@@ -36,9 +36,10 @@ impl SliceOutcome {
     }
 }
 
-/// Queues a job for each slice of a backfill, in the caller's transaction, and answers in the order of the
-/// slices, which must be newest first. What they share is in `sync`, whose own range does not count. Wake the
-/// workers after the commit.
+/// Queues a job for each slice of a backfill, in the caller's transaction.
+///
+/// The slices come newest first, and so do the answers. What they share is in `sync`, whose own range does not
+/// count. Wake the workers after the commit.
 ///
 /// They stand behind the user's other jobs of the class, each a second behind the one before: a user
 /// with thousands of slices queues behind himself.

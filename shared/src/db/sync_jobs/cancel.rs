@@ -52,8 +52,9 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// So often a row that somebody holds is passed by; then it is waited for.
 const PATIENCE: u32 = 30;
 
-/// Cancels up to some thousand jobs of anybody in the caller's transaction, with an outcome for each id in the
-/// order asked. Those that nobody runs end at once; the workers of the others are told after the commit.
+/// Cancels up to some thousand jobs of anybody, in the caller's transaction.
+///
+/// There is an outcome for each id, in the order asked. Those that nobody runs end at once; the workers of the others are told after the commit.
 ///
 /// A worker's acknowledgement holds many rows and waits for more, in an order of its own. So this one never
 /// waits while it holds rows of running jobs: it takes all of them at one moment or none.

@@ -163,7 +163,7 @@ struct Take {
 }
 
 async fn pass_gate(db: &Db, take: Take) -> Result<Claim, Error> {
-    match statement(db, take, false).await? {
+    match read(statement(db, take, false).await?, take.provider, false) {
         Passed::Claimed(claim) => Ok(claim),
         Passed::Limited => {
             // Claims of a limited lane go one after the other, each in a snapshot taken after the lock:
@@ -171,9 +171,9 @@ async fn pass_gate(db: &Db, take: Take) -> Result<Claim, Error> {
             let mut tx = db::begin(db).await?;
             let limit = lanes::lock(&mut tx, take.provider).await?.map_or(take.limit, i64::from);
             let take = Take { limit: take.limit.min(limit), ..take };
-            let passed = statement(&mut *tx, take, true).await?;
+            let rows = statement(&mut *tx, take, true).await?;
             tx.commit().await?;
-            Ok(match passed {
+            Ok(match read(rows, take.provider, true) {
                 Passed::Claimed(claim) => claim,
                 Passed::Limited => Claim { jobs: vec![], lane: Standing::Full },
             })
@@ -190,14 +190,18 @@ enum Passed {
 /// The gate and the claim. `gate` is evaluated once, before the first job is looked at; where it lets nothing
 /// pass, no index is read. The jobs' limit stays a plain parameter: with one that is computed the planner would
 /// reckon with a tenth of the table, and sort it.
+///
+/// Rows are taken by their place (`ctid`): it cannot change under the lock. One that changed between the snapshot
+/// and the lock is not found there, and is left to the next claim.
 async fn statement(
     db: impl PgExecutor<'_>,
     take: Take,
     lane_is_locked: bool,
-) -> Result<Passed, Error> {
+) -> Result<Vec<Row>, Error> {
     // The year 262144 before Christ is no timestamp of Postgres.
     let after_at = (take.after.0 > DateTime::<Utc>::MIN_UTC).then_some(take.after.0);
-    let rows = sqlx::query!(
+    Ok(sqlx::query_as!(
+        Row,
         r#"with gate as materialized (
              select case hold.by when 1 then 'paused' when 2 then 'breaker_open' when 3 then l.blocked_reason end as reason,
                     case hold.by when 1 then lane.paused_until when 2 then l.breaker_until when 3 then l.blocked_until end
@@ -285,14 +289,42 @@ async fn statement(
         take.suspects
     )
     .fetch_all(db)
-    .await?;
+    .await?)
+}
+
+/// The gate, in every row, and a job, unless none passed.
+struct Row {
+    reason: Option<String>,
+    until: Option<DateTime<Utc>>,
+    least: i16,
+    probing: bool,
+    room: Option<i64>,
+    id: Option<JobId>,
+    epoch: Option<i64>,
+    user: Option<UserId>,
+    connection: Option<ConnectionId>,
+    kind: Option<String>,
+    job_type: Option<String>,
+    range: Option<PgRange<DateTime<Utc>>>,
+    class: Option<i16>,
+    attempt: Option<i16>,
+    max_retries: Option<i16>,
+    crashes: Option<i16>,
+    payload: Option<Value>,
+    checkpoint: Option<Value>,
+    counts: Option<Value>,
+    sort_at: Option<DateTime<Utc>>,
+    trace_id: Option<Uuid>,
+}
+
+fn read(rows: Vec<Row>, provider: Provider, lane_is_locked: bool) -> Passed {
     let Some(gate) = rows.first() else {
-        return Ok(Passed::Claimed(Claim { jobs: vec![], lane: Standing::Open }));
+        return Passed::Claimed(Claim { jobs: vec![], lane: Standing::Open });
     };
     let (reason, until, least, probing, room) =
         (gate.reason.clone(), gate.until, gate.least, gate.probing, gate.room);
     if least < 5 && !lane_is_locked && room.is_some_and(|room| room > 0) {
-        return Ok(Passed::Limited);
+        return Passed::Limited;
     }
     let jobs: Vec<Claimed> = rows
         .into_iter()
@@ -302,7 +334,7 @@ async fn statement(
                 epoch: row.epoch?,
                 user: row.user?,
                 connection: row.connection?,
-                provider: take.provider,
+                provider,
                 kind: row.kind?,
                 job_type: row.job_type?,
                 range: row.range?,
@@ -328,7 +360,7 @@ async fn statement(
         None if probing => Standing::Probing,
         None => Standing::Open,
     };
-    Ok(Passed::Claimed(Claim { jobs, lane }))
+    Passed::Claimed(Claim { jobs, lane })
 }
 
 /// Puts parked jobs whose time has come back into the queue; answers how many.

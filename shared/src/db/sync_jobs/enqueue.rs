@@ -69,16 +69,22 @@ pub async fn enqueue(
         {
             return Ok(Enqueued::Merged(id));
         }
-        let live = sqlx::query_scalar!(
-            r#"select id as "id: JobId" from paceline.sync_jobs where user_id = $1 and provider = $2 and slot = 0"#,
+        let live = sqlx::query!(
+            r#"select id as "id: JobId", cancel_requested_at is null and kind = $3 and job_type = $4 as "takes!"
+                 from paceline.sync_jobs where user_id = $1 and provider = $2 and slot = 0"#,
             sync.user.0,
-            sync.provider.as_str()
+            sync.provider.as_str(),
+            JobKind::Sync.as_str(),
+            sync.job_type.as_str()
         )
         .fetch_optional(&mut *tx)
         .await?;
-        // None: the one in the way has ended since; the place is free.
-        if let Some(id) = live {
-            return Ok(Enqueued::Live(id));
+        // None: the one in the way has ended since; the place is free. One that would take the range came
+        // only after the last look: try again.
+        if let Some(live) = live
+            && !(when_live == WhenLive::Merge && live.takes)
+        {
+            return Ok(Enqueued::Live(live.id));
         }
     }
 }

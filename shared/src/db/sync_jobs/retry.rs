@@ -57,8 +57,9 @@ pub async fn retry(
     Ok(outcomes.first().map_or(RetryOutcome::NotFound, |(_, outcome)| *outcome))
 }
 
-/// [`retry`] for up to some thousand jobs of anybody: one set of statements, an outcome for each id in the order
-/// asked, and no job spoils it for another. Of several that want one place the oldest gets it.
+/// [`retry`] for up to some thousand jobs of anybody, in one set of statements.
+///
+/// There is an outcome for each id, in the order asked, and no job spoils it for another. Of several that want one place the oldest gets it.
 ///
 /// Two of these may run at once: rows are taken in the order of ids, places in the order of users.
 pub async fn retry_many(

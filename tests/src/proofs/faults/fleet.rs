@@ -21,10 +21,12 @@ use std::{
 use uuid::Uuid;
 
 /// A request to a provider takes so long, so that faults meet syncs in every phase.
-const LATENCY: Duration = Duration::from_millis(15);
+pub(super) const LATENCY: Duration = Duration::from_millis(15);
 /// Of so many syncs one is large.
 const LARGE_EVERY: u64 = 25;
 const LARGE: u32 = 1_500;
+/// Activities on a page.
+const PAGE: u32 = 200;
 const SMALL: std::ops::Range<u32> = 5..45;
 /// Users who are made, or ask, at the same time.
 const AT_ONCE: usize = 8;
@@ -69,10 +71,12 @@ pub(super) struct Fleet {
 impl Fleet {
     /// A world, an API and a database that takes notes; no worker yet.
     pub(super) async fn new(seed: u64) -> Result<Self> {
-        let config = Config { seed, log_capacity: 1_000_000, latency: LATENCY, ..Config::default() };
+        let config =
+            Config { seed, log_capacity: 1_000_000, latency: LATENCY, ..Config::default() };
         let stack = Stack::in_world(config).await;
         witness::install(&stack.db).await?;
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build()?;
+        let http =
+            reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build()?;
         let api = Mutex::new(format!("http://{}", stack.api.address()));
         Ok(Self {
             stack,
@@ -134,6 +138,27 @@ impl Fleet {
                 locked(&self.ready).push_back(user);
             })
             .await;
+    }
+
+    /// Syncs of so many pages; answers their ids.
+    pub(super) async fn ask_long(&self, count: u64, pages: u32) -> Result<Vec<Uuid>> {
+        let mut ids = Vec::new();
+        for _ in 0..count {
+            let n = self.users.fetch_add(1, Ordering::Relaxed);
+            let seed = Some(self.seed + n);
+            let population =
+                Population { activities: pages * PAGE, years: 5, seed, ..Population::default() };
+            let user = self.stack.user_with(&format!("user-{n}"), &population, FULL_SCOPE).await;
+            let id = self.ask(&user).await?;
+            locked(&self.accepted).push(Accepted { user, id });
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+
+    /// From now on a request to a provider takes so long.
+    pub(super) fn set_latency(&self, latency: Duration) {
+        self.stack.world().set_latency(latency);
     }
 
     /// Sees to it that about `backlog` syncs are under way, until [`Fleet::starve`]. With `makes_users` it makes

@@ -1,6 +1,9 @@
 //! The ground truth of a run: what the simulated world holds and was asked for, against what is stored.
 
-use super::{fleet::{Accepted, Fleet}, witness};
+use super::{
+    fleet::{Accepted, Fleet},
+    witness,
+};
 use crate::proofs::report::{Bound, Report};
 use anyhow::Result;
 use paceline_simulator::StartRange;
@@ -34,7 +37,8 @@ pub(super) fn repeated_pages(fleet: &Fleet) -> HashMap<Uuid, usize> {
 pub(super) async fn judge(fleet: &Fleet, report: &mut Report) -> Result<()> {
     let accepted = fleet.accepted();
     let db = &*fleet.stack.db;
-    let stored: HashMap<Uuid, i64> = pairs(fleet, "select user_id, count(*) from paceline.activities group by 1").await?;
+    let stored: HashMap<Uuid, i64> =
+        pairs(fleet, "select user_id, count(*) from paceline.activities group by 1").await?;
     let ends: HashMap<Uuid, i64> = pairs(
         fleet,
         "select id, coalesce((counts ->> 'saved')::bigint, 0) + coalesce((counts ->> 'updated')::bigint, 0)
@@ -73,13 +77,21 @@ pub(super) async fn judge(fleet: &Fleet, report: &mut Report) -> Result<()> {
     }
     report.count("syncs accepted", accepted.len(), Bound::AtLeast(1.0));
     report.count("syncs not completed", unfinished, NONE);
-    report.count("histories beyond one a sync", usize::try_from(histories)?.abs_diff(accepted.len()), NONE);
+    report.count(
+        "histories beyond one a sync",
+        usize::try_from(histories)?.abs_diff(accepted.len()),
+        NONE,
+    );
     report.count("records stored", records, Bound::None);
     report.count("records lost", lost, NONE);
     report.count("records doubled", doubled + usize::try_from(rewritten)?, NONE);
     report.count("attempts burnt", usize::try_from(burnt)?, NONE);
     report.count("syncs quarantined", usize::try_from(quarantined)?, NONE);
-    report.count("claims beyond one an epoch", usize::try_from(witness::double_claims(db).await?)?, NONE);
+    report.count(
+        "claims beyond one an epoch",
+        usize::try_from(witness::double_claims(db).await?)?,
+        NONE,
+    );
     report.count("writes accepted from who was not the owner", stale.len(), NONE);
     report.count("rows left in the hot tables", usize::try_from(left)?, NONE);
     // Panics at the first field that differs.

@@ -94,8 +94,18 @@ async fn tell(fleet: &Fleet, kills: &[Kill], report: &mut Report) -> Result<()> 
     report.count("syncs in their hands", in_hand, Bound::AtLeast(1.0));
     report.count("of these claimed again", again.len(), Bound::AtLeast(1.0));
     report.figure("from kill to next claim, p50", percentile(&mut again, 0.5), "s", Bound::None);
-    report.figure("from kill to next claim, p99", percentile(&mut again, 0.99), "s", Bound::AtMost(RECLAIM_S));
-    report.figure("from kill to next claim, longest", percentile(&mut again, 1.0), "s", Bound::None);
+    report.figure(
+        "from kill to next claim, p99",
+        percentile(&mut again, 0.99),
+        "s",
+        Bound::AtMost(RECLAIM_S),
+    );
+    report.figure(
+        "from kill to next claim, longest",
+        percentile(&mut again, 1.0),
+        "s",
+        Bound::None,
+    );
     #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
     let at_most = |n: usize| Bound::AtMost(n as f64);
     report.count("pages repeated, after kills of one slot", of_single, at_most(single));

@@ -57,10 +57,10 @@ impl Options {
 /// Runs the proof.
 pub(crate) async fn prove(options: &Options) -> Result<Report> {
     match options.fault {
-        Fault::Kill => kill::prove(options).await,
-        Fault::Freeze => freeze::prove(options).await,
-        Fault::Postgres => postgres::prove(options).await,
-        Fault::Network => network::prove(options).await,
-        Fault::Rolling => rolling::prove(options).await,
+        Fault::Kill => Box::pin(kill::prove(options)).await,
+        Fault::Freeze => Box::pin(freeze::prove(options)).await,
+        Fault::Postgres => Box::pin(postgres::prove(options)).await,
+        Fault::Network => Box::pin(network::prove(options)).await,
+        Fault::Rolling => Box::pin(rolling::prove(options)).await,
     }
 }

@@ -65,7 +65,12 @@ pub(super) async fn prove(options: &Options) -> Result<Report> {
     let some = Bound::AtLeast(1.0);
     report.figure("commits that did not arrive", f64::from(losses.commits), "", some);
     report.figure("commits whose answer was lost", f64::from(losses.answers), "", some);
-    report.figure("statements whose answer was lost", f64::from(losses.statements), "", Bound::None);
+    report.figure(
+        "statements whose answer was lost",
+        f64::from(losses.statements),
+        "",
+        Bound::None,
+    );
     report.count("connections reset", trouble.resets, some);
     report.count("connections gone silent", trouble.silenced, some);
     let noticed = percentile(&mut trouble.noticed, 1.0);

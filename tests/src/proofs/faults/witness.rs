@@ -76,10 +76,20 @@ pub(super) async fn claimed_again_s(
     Ok(again.bind(lost).bind(&jobs).bind(&epochs).fetch_all(db).await?)
 }
 
+/// How many of these syncs somebody has now.
+pub(super) async fn running(db: &Db, syncs: &[Uuid]) -> Result<usize> {
+    let running = sqlx::query_scalar(
+        "select count(*) from paceline.sync_runs where job_id = any($1) and worker is not null",
+    );
+    let running: i64 = running.bind(syncs).fetch_one(db).await?;
+    Ok(usize::try_from(running)?)
+}
+
 /// Whether a process has claimed anything after an instant.
 pub(super) async fn has_claimed(db: &Db, name: &str, since: DateTime<Utc>) -> Result<bool> {
-    let claimed =
-        sqlx::query_scalar("select exists (select from proof.claims where session = $1 and at > $2)");
+    let claimed = sqlx::query_scalar(
+        "select exists (select from proof.claims where session = $1 and at > $2)",
+    );
     Ok(claimed.bind(name).bind(since).fetch_one(db).await?)
 }
 

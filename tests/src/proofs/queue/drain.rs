@@ -100,7 +100,7 @@ async fn once(db: &PgPool, workers: &[Process], jobs: i32) -> Result<Drain> {
         }
         Ok([own, usage::family_cpu_s(postmaster)?])
     };
-    let began = noop::fill(db, jobs).await?;
+    let began = noop::fill(db, jobs, Duration::ZERO).await?;
     statements::reset(db).await?;
     let at_first = used()?;
     let seconds = noop::drained(db, jobs, began, LIMIT).await?;

@@ -264,10 +264,13 @@ fn a_spent_quota_is_asked_again_just_after_its_window() {
 #[derive(Debug)]
 struct Turnstile {
     left: AtomicU32,
-    seen: Arc<std::sync::Mutex<Vec<(Option<u16>, Option<End>)>>>,
+    seen: Arc<std::sync::Mutex<Seen>>,
 }
 
-struct Through(Arc<std::sync::Mutex<Vec<(Option<u16>, Option<End>)>>>, Option<u16>, Option<End>);
+/// Of each try the status and the end, as far as they were heard.
+type Seen = Vec<(Option<u16>, Option<End>)>;
+
+struct Through(Arc<std::sync::Mutex<Seen>>, Option<u16>, Option<End>);
 
 impl Gate for Turnstile {
     fn enter(&self) -> futures::future::BoxFuture<'_, Result<Box<dyn Pass>, Closed>> {
@@ -299,10 +302,7 @@ impl Drop for Through {
     }
 }
 
-async fn ask_through(
-    server: &Server,
-    tries: u32,
-) -> (Result<Answer<Vec<u8>>, Failure>, Vec<(Option<u16>, Option<End>)>) {
+async fn ask_through(server: &Server, tries: u32) -> (Result<Answer<Vec<u8>>, Failure>, Seen) {
     let seen = Arc::default();
     let gate = Arc::new(Turnstile { left: AtomicU32::new(tries), seen: Arc::clone(&seen) });
     let http = Http::new("test", quick()).unwrap().behind(gate);

@@ -166,7 +166,7 @@ impl Strava {
         past_breaker: bool,
     ) -> Http {
         let call = Call { kind, scopes, user: Vec::new(), tier, past_breaker };
-        self.meter.as_ref().map_or_else(|| self.http.clone(), |m| self.http.behind(m.gate(call)))
+        self.meter.as_ref().map_or_else(|| self.http.clone(), |m| self.http.behind(m.gate(&call)))
     }
 
     /// A page of the athlete's activities that began within `range`, oldest first; the first page

@@ -30,14 +30,15 @@ pub(super) fn queued(facts: &Facts) -> Vec<Reason> {
     }
     let Ahead { jobs: n, same_user } = facts.ahead;
     if n > 0 {
-        let mut message = format!("{} come first", jobs(n, Ahead::COUNTED));
-        if n == 1 {
-            message = "1 job comes first".to_owned();
-        }
-        if same_user > 0 {
-            message += &format!(", {} of them the same user's", grouped(same_user));
-        }
-        reasons.push(Reason::new(Code::Behind, message + "."));
+        let others = match n {
+            1 => "1 job comes first".to_owned(),
+            n => format!("{} come first", jobs(n, Ahead::COUNTED)),
+        };
+        let his_own = match same_user {
+            0 => String::new(),
+            same => format!(", {} of them the same user's", grouped(same)),
+        };
+        reasons.push(Reason::new(Code::Behind, format!("{others}{his_own}.")));
     }
     if reasons.is_empty() {
         reasons.push(Reason::new(

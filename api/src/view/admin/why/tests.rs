@@ -106,13 +106,9 @@ fn running(change: impl FnOnce(&mut Lease)) -> Facts {
     Facts { state: JobState::Running, lease: Some(lease), workers: vec![worker], ..free() }
 }
 
-fn pause(until: Option<DateTime<Utc>>) -> Option<Pause> {
-    Some(Pause {
-        until,
-        at: now(),
-        by: "ann".to_owned(),
-        reason: "Strava told us to stop".to_owned(),
-    })
+fn pause(until: Option<DateTime<Utc>>) -> Pause {
+    let reason = "Strava told us to stop".to_owned();
+    Pause { until, at: now(), by: "ann".to_owned(), reason }
 }
 
 fn with(change: impl FnOnce(&mut Facts)) -> Facts {
@@ -137,9 +133,9 @@ fn every_fact_that_holds_a_job_back_is_a_reason_and_no_other_is() {
     };
     for (what, facts, expected) in [
         ("nothing", free(), vec![Code::Next]),
-        ("a pause", with(|f| f.lanes[2].pause = pause(None)), vec![Code::Paused]),
-        ("a pause of all", with(|f| f.lanes[0].pause = pause(None)), vec![Code::Paused]),
-        ("another's pause", with(|f| f.lanes[1].pause = pause(None)), vec![Code::Next]),
+        ("a pause", with(|f| f.lanes[2].pause = Some(pause(None))), vec![Code::Paused]),
+        ("a pause of all", with(|f| f.lanes[0].pause = Some(pause(None))), vec![Code::Paused]),
+        ("another's pause", with(|f| f.lanes[1].pause = Some(pause(None))), vec![Code::Next]),
         (
             "a breaker",
             with(|f| f.lanes[2].breaker.state = "half_open".to_owned()),
@@ -208,8 +204,8 @@ fn every_fact_that_holds_a_job_back_is_a_reason_and_no_other_is() {
 #[test]
 fn what_holds_the_longest_is_named_first() {
     let facts = with(|f| {
-        f.lanes[0].pause = pause(Some(now() + minutes(30)));
-        f.lanes[2].pause = pause(None);
+        f.lanes[0].pause = Some(pause(Some(now() + minutes(30))));
+        f.lanes[2].pause = Some(pause(None));
         f.lanes[2].breaker.state = "open".to_owned();
         f.lanes[2].breaker.until = Some(now() + minutes(1));
         f.ahead.jobs = 1;
@@ -235,12 +231,12 @@ fn a_reason_is_a_sentence_with_the_facts_in_it() {
             "It waits for 2027-01-15 08:15:00 UTC because the calls that Strava allows are spent (budget strava:all).",
         ),
         (
-            with(|f| f.lanes[0].pause = pause(Some(now() + minutes(60)))),
+            with(|f| f.lanes[0].pause = Some(pause(Some(now() + minutes(60))))),
             "Everything is paused by ann until 2027-01-15 09:00:00 UTC: Strava told us to stop",
         ),
         (
             with(|f| f.ahead = Ahead { jobs: Ahead::COUNTED + 1, same_user: 9_312 }),
-            "more than 10,000 jobs come first, 9,312 of them the same user's.",
+            "More than 10,000 jobs come first, 9,312 of them the same user's.",
         ),
         (with(|f| f.ahead = Ahead { jobs: 1, same_user: 0 }), "1 job comes first."),
         (with(|f| f.workers = vec![worker(4), worker(5)]), "All 8 slots of 2 workers are taken."),

@@ -27,11 +27,11 @@ pub(super) fn cause(reason: &str, title: &str) -> String {
     }
 }
 
-/// `1 job`, `312 jobs`, `more than 10,000 jobs`.
+/// `1 job`, `312 jobs`, `More than 10,000 jobs`.
 pub(super) fn jobs(n: i64, counted: i64) -> String {
     match n {
         1 => "1 job".to_owned(),
-        n if n > counted => format!("more than {} jobs", grouped(counted)),
+        n if n > counted => format!("More than {} jobs", grouped(counted)),
         n => format!("{} jobs", grouped(n)),
     }
 }
@@ -41,7 +41,7 @@ pub(super) fn grouped(n: i64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 && !text.ends_with('-') {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) && !text.ends_with('-') {
             text.push(',');
         }
         text.push(digit);
@@ -60,7 +60,7 @@ mod tests {
         }
         assert_eq!(
             [1, 312, 10_000, 10_001].map(|n| jobs(n, 10_000)),
-            ["1 job", "312 jobs", "10,000 jobs", "more than 10,000 jobs"]
+            ["1 job", "312 jobs", "10,000 jobs", "More than 10,000 jobs"]
         );
         for (s, text) in [
             (-5, "0 s ago"),

@@ -223,9 +223,10 @@ async fn follow(
     loop {
         let written = serde_json::to_value(&now)?;
         if told.as_ref() != Some(&written) {
-            match &bar {
-                Some(bar) => bar.set_position(u64::try_from(now.dealt_with()).unwrap_or_default()),
-                None => tracing::info!("{}", now.receipt()),
+            if let Some(bar) = &bar {
+                bar.set_position(u64::try_from(now.dealt_with()).unwrap_or_default());
+            } else {
+                tracing::info!("{}", now.receipt());
             }
             if output == Format::Jsonl {
                 output::json(&now)?;

@@ -20,7 +20,7 @@ pub(crate) struct Filter {
     #[arg(long)]
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
-    /// Whose newest failure has this code, as temporary_api_error
+    /// Whose newest failure has this code, as `temporary_api_error`
     #[arg(long, value_name = "CODE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     error_type: Option<String>,
