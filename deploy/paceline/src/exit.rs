@@ -42,8 +42,16 @@ pub(crate) enum Ending {
     BrokenPipe,
 }
 
+/// What was asked for cannot be meant; ends the process with the code for wrong usage.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Misused(pub(crate) String);
+
 /// The code for an error. [`Exit::Done`]: it is none that anybody has to be told.
 pub(crate) fn code(error: &anyhow::Error) -> Exit {
+    if error.is::<Misused>() {
+        return Exit::Usage;
+    }
     match error.downcast_ref() {
         Some(Ending::BrokenPipe) => Exit::Done,
         Some(Ending::Usage) => Exit::Usage,
@@ -82,6 +90,9 @@ mod tests {
         let error = Err::<(), _>(Ending::BrokenPipe).context("printing").unwrap_err();
         assert_eq!(code(&error), Exit::Done);
         assert_eq!(code(&anyhow!("anything else")), Exit::Failed);
+        let misused = anyhow::Error::new(Misused("no such worker".to_owned())).context("draining");
+        assert_eq!(code(&misused), Exit::Usage);
+        assert_eq!(one_line(&misused), "draining: no such worker");
     }
 
     #[test]

@@ -185,7 +185,9 @@ impl Job {
             Act::Cancelled(outcome) => self.cancelled(outcome).into_iter().collect(),
             Act::Retried(queued) => self.retried(queued).into_iter().collect(),
             Act::MayReclaim => [Some(self), self.reclaimed()].into_iter().flatten().collect(),
-            Act::MayFallSilent => [Some(self), self.fallen_silent()].into_iter().flatten().collect(),
+            Act::MayFallSilent => {
+                [Some(self), self.fallen_silent()].into_iter().flatten().collect()
+            }
             Act::MayPromote => {
                 let promoted = (self.at == At::Waiting).then_some(Self { at: At::Queued, ..self });
                 [Some(self), promoted].into_iter().flatten().collect()

@@ -136,12 +136,7 @@ pub async fn run(db: &Db, plan: Plan) -> Result<Tally> {
     Ok(tally)
 }
 
-async fn round(
-    db: &Db,
-    crowd: &mut Crowd,
-    jobs: &mut Jobs,
-    tally: &mut Tally,
-) -> Result<()> {
+async fn round(db: &Db, crowd: &mut Crowd, jobs: &mut Jobs, tally: &mut Tally) -> Result<()> {
     let acts = crowd.act(db, jobs, &mut tally.busy).await?;
     check(db, jobs, acts, tally).await
 }
@@ -212,12 +207,7 @@ const fn is_stale(act: Act) -> bool {
 }
 
 /// Nobody disturbs any more: every job must end, in the same rounds of everybody's acts.
-async fn finish(
-    db: &Db,
-    crowd: &mut Crowd,
-    jobs: &mut Jobs,
-    tally: &mut Tally,
-) -> Result<()> {
+async fn finish(db: &Db, crowd: &mut Crowd, jobs: &mut Jobs, tally: &mut Tally) -> Result<()> {
     crowd.lose_everybody(db, jobs).await?;
     for _ in 0..LAST_ROUNDS {
         if jobs.values().all(|job| matches!(job.at, At::Ended(_))) {

@@ -17,6 +17,7 @@ pub(crate) struct Worker {
     pub(crate) slots: i64,
     pub(crate) jobs: i64,
     pub(crate) providers: Vec<String>,
+    pub(crate) payload_version: i64,
     pub(crate) listening: bool,
     pub(crate) rss_bytes: i64,
     pub(crate) started_at: DateTime<Utc>,
@@ -31,8 +32,10 @@ pub(crate) struct Worker {
 #[serde(rename_all(deserialize = "camelCase"))]
 pub(crate) struct Lane {
     pub(crate) provider: String,
+    pub(crate) title: String,
     pub(crate) running: i64,
     pub(crate) queued: i64,
+    pub(crate) runnable: i64,
     pub(crate) waiting: i64,
     pub(crate) max_running: Option<i64>,
     pub(crate) pause: Option<Pause>,
@@ -64,6 +67,7 @@ pub(crate) struct Block {
 pub(crate) struct Breaker {
     pub(crate) state: String,
     pub(crate) until: Option<DateTime<Utc>>,
+    pub(crate) since: Option<DateTime<Utc>>,
     pub(crate) trips: i64,
     pub(crate) reason: Option<String>,
 }
@@ -80,6 +84,13 @@ pub(crate) struct Budget {
     pub(crate) left: i64,
     pub(crate) refused: i64,
     pub(crate) resets_at: Option<DateTime<Utc>>,
+}
+
+impl Worker {
+    /// Whether its process runs, as far as anybody knows.
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.state.as_str(), "alive" | "draining")
+    }
 }
 
 impl Lane {

@@ -1,10 +1,11 @@
 //! A job as an admin sees it.
 
 use super::{short, time};
+use crate::sync::{ProgressView, Results};
 use chrono::{DateTime, Utc};
 use paceline_shared::JobId;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// A job in a list.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -13,14 +14,17 @@ use serde_json::{Map, Value};
 pub(crate) struct Job {
     pub(crate) sync_id: JobId,
     pub(crate) user_id: String,
+    pub(crate) internal_user_id: String,
     pub(crate) provider: String,
     pub(crate) job_type: String,
+    pub(crate) kind: String,
     pub(crate) class: String,
     pub(crate) state: String,
     pub(crate) phase: String,
     pub(crate) attempt: i64,
     pub(crate) max_retries: i64,
     pub(crate) crashes: i64,
+    pub(crate) retrying: bool,
     pub(crate) waiting: Option<Waiting>,
     pub(crate) cancel_requested_at: Option<DateTime<Utc>>,
     pub(crate) worker: Option<String>,
@@ -46,6 +50,7 @@ pub(crate) struct JobError {
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) fingerprint: Option<String>,
+    pub(crate) context: Value,
     pub(crate) at: Option<DateTime<Utc>>,
 }
 
@@ -86,28 +91,28 @@ impl Job {
 pub(crate) struct Whole {
     #[serde(flatten)]
     pub(crate) job: Job,
-    pub(crate) percent: i64,
-    pub(crate) counts: Map<String, Value>,
-    pub(crate) phases: Vec<PhaseTime>,
+    pub(crate) why: Vec<Reason>,
+    pub(crate) time_range: Option<Range>,
+    pub(crate) progress: Option<ProgressView>,
+    pub(crate) results: Option<Results>,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) lease: Option<Lease>,
-    pub(crate) connection: Option<Connection>,
+    pub(crate) connection: Connection,
     pub(crate) payload: Value,
+    pub(crate) payload_version: i64,
+    pub(crate) checkpoint: Value,
+    pub(crate) follow_up: Value,
     pub(crate) trace_id: Option<String>,
+    pub(crate) requested_by: Option<String>,
     pub(crate) pages_pruned_at: Option<DateTime<Utc>>,
     pub(crate) audit: Vec<super::report::Entry>,
-    pub(crate) why: Vec<Reason>,
 }
 
-/// When a phase was gone through.
+/// Start times asked for; open where nothing is said.
 #[derive(Debug, Deserialize, Serialize)]
-#[serde(rename_all(deserialize = "camelCase"))]
-pub(crate) struct PhaseTime {
-    pub(crate) phase: String,
-    pub(crate) status: String,
-    pub(crate) start: Option<DateTime<Utc>>,
-    pub(crate) end: Option<DateTime<Utc>>,
-    pub(crate) duration_ms: Option<f64>,
+pub(crate) struct Range {
+    pub(crate) after: Option<DateTime<Utc>>,
+    pub(crate) before: Option<DateTime<Utc>>,
 }
 
 /// A failed attempt.
@@ -138,11 +143,11 @@ pub(crate) struct Lease {
     pub(crate) reported_stuck_at: Option<DateTime<Utc>>,
 }
 
-/// The link that it uses.
+/// The link that it uses. No state: it is gone.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Connection {
     pub(crate) id: String,
-    pub(crate) state: String,
+    pub(crate) state: Option<String>,
 }
 
 /// A reason why it stands where it stands.
@@ -168,8 +173,10 @@ pub(crate) struct Why {
 #[serde(rename_all(deserialize = "camelCase"))]
 pub(crate) struct Counts {
     pub(crate) as_of: Option<DateTime<Utc>>,
+    pub(crate) age_s: Option<f64>,
     pub(crate) history_as_of: Option<DateTime<Utc>>,
     pub(crate) oldest_runnable_at: Option<DateTime<Utc>>,
+    pub(crate) oldest_runnable_age_s: Option<f64>,
     pub(crate) states: States,
     pub(crate) providers: Vec<OfProvider>,
 }

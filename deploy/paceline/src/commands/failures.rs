@@ -32,6 +32,9 @@ struct Groups {
     /// Only this provider's
     #[arg(long)]
     provider: Option<String>,
+    /// How many kinds to list
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=200))]
+    limit: u32,
     #[command(flatten)]
     admin: AdminOptions,
 }
@@ -60,8 +63,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
         admin.print_list(&jobs, Job::HEADER, Job::row)?;
         return Ok(Exit::Done);
     }
-    let Groups { since, provider, admin } = options.groups;
-    let mut query = vec![("window", since)];
+    let Groups { since, provider, limit, admin } = options.groups;
+    let mut query = vec![("window", since), ("limit", limit.to_string())];
     query.extend(provider.map(|provider| ("provider", provider)));
     let answer: Answer = admin.client()?.get("/api/v1/admin/failures", &query).await?;
     let header = [

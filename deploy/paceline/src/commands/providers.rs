@@ -2,8 +2,9 @@
 
 use super::jobs::Act;
 use crate::{admin::fleet::Lane, admin_options::AdminOptions, exit::Exit, output, parse};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
+use paceline_shared::Provider;
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -29,7 +30,8 @@ pub(crate) struct List {
 #[derive(Args, Debug)]
 pub(crate) struct Pause {
     /// The provider, or all
-    provider: String,
+    #[arg(value_name = "PROVIDER|all", value_parser = lane)]
+    provider: LaneName,
     /// How long; without it until somebody resumes
     #[arg(long = "for", value_name = "DURATION", value_parser = parse::duration)]
     length: Option<Duration>,
@@ -47,7 +49,8 @@ pub(crate) struct Pause {
 #[derive(Args, Debug)]
 pub(crate) struct Resume {
     /// The provider, or all
-    provider: String,
+    #[arg(value_name = "PROVIDER|all", value_parser = lane)]
+    provider: LaneName,
     #[command(flatten)]
     act: Act,
 }
@@ -56,12 +59,25 @@ pub(crate) struct Resume {
 #[derive(Args, Debug)]
 pub(crate) struct Limit {
     /// The provider
-    provider: String,
+    provider: Provider,
     /// How many, or none for any number
     #[arg(value_name = "JOBS|none", value_parser = limit)]
     jobs: MaxRunning,
     #[command(flatten)]
     act: Act,
+}
+
+/// A provider, or all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LaneName(Option<Provider>);
+
+fn lane(text: &str) -> Result<LaneName, String> {
+    if text == "all" {
+        return Ok(LaneName(None));
+    }
+    text.parse().map(|provider| LaneName(Some(provider))).map_err(
+        |error: <Provider as std::str::FromStr>::Err| format!("{error}; all stands for everything"),
+    )
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,18 +107,19 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
             admin.print_list(&items, HEADER, row)?;
         }
         Command::Pause(Pause { provider, length, until, reason, admin }) => {
-            let length = length.and_then(|length| TimeDelta::from_std(length).ok());
-            let until =
-                until.or_else(|| length.and_then(|length| Utc::now().checked_add_signed(length)));
-            let body = json!({"until": until, "reason": reason});
-            steer(&admin, &provider, "pause", &body).await?;
+            // The server counts from its own clock, in whole seconds.
+            let length = length.map(|length| {
+                format!("{}s", length.as_secs() + u64::from(length.subsec_nanos() > 0))
+            });
+            let body = json!({"until": until, "for": length, "reason": reason});
+            steer(&admin, provider, "pause", &body).await?;
         }
         Command::Resume(Resume { provider, act }) => {
-            steer(&act.admin, &provider, "resume", &json!({"reason": act.reason})).await?;
+            steer(&act.admin, provider, "resume", &json!({"reason": act.reason})).await?;
         }
         Command::Limit(Limit { provider, jobs: MaxRunning(jobs), act }) => {
             let body = json!({"maxRunning": jobs, "reason": act.reason});
-            steer(&act.admin, &provider, "limit", &body).await?;
+            steer(&act.admin, LaneName(Some(provider)), "limit", &body).await?;
         }
     }
     Ok(Exit::Done)
@@ -110,13 +127,11 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
 
 async fn steer(
     admin: &AdminOptions,
-    provider: &str,
+    LaneName(provider): LaneName,
     act: &str,
     body: &Value,
 ) -> anyhow::Result<()> {
-    // A name goes into a path: what is no name of a provider finds none.
-    let name: String =
-        provider.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    let name = provider.map_or("all", Provider::as_str);
     let path = format!("{PROVIDERS}/{name}/{act}");
     let lane: Lane = admin.client()?.send(Method::POST, &path, body).await?;
     admin.print(&lane, |lane| output::table(HEADER, [row(lane)]))
@@ -139,6 +154,15 @@ fn row(lane: &Lane) -> [String; 7] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lane_is_a_provider_or_all_of_them() {
+        assert_eq!(lane("strava"), Ok(LaneName(Some(Provider::Strava))));
+        assert_eq!(lane("all"), Ok(LaneName(None)));
+        for wrong in ["", "str/ava", "everything"] {
+            assert!(lane(wrong).unwrap_err().contains("all stands for everything"), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_limit_is_a_number_or_none() {

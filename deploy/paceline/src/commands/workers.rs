@@ -4,11 +4,10 @@ use super::jobs::Act;
 use crate::{
     admin::{ago, fleet::Worker},
     admin_options::AdminOptions,
-    exit::{Ending, Exit},
+    exit::{Exit, Misused},
     output,
 };
-use anyhow::anyhow;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::NonEmptyStringValueParser};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -31,6 +30,7 @@ pub(crate) struct List {
 #[derive(Args, Debug)]
 pub(crate) struct Drain {
     /// Its id, the beginning of its id, or its label
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     worker: String,
     #[command(flatten)]
     act: Act,
@@ -85,23 +85,22 @@ fn row(worker: &Worker) -> [String; 10] {
 }
 
 /// The one worker that is meant. Those that ended are meant only by their whole id.
-fn named<'a>(workers: &'a [Worker], name: &str) -> anyhow::Result<&'a Worker> {
+fn named<'a>(workers: &'a [Worker], name: &str) -> Result<&'a Worker, Misused> {
     if let Some(exact) = workers.iter().find(|worker| worker.worker_id == name) {
         return Ok(exact);
     }
     let meant = |worker: &&Worker| {
-        worker.stopped_at.is_none() && (worker.label == name || worker.worker_id.starts_with(name))
+        worker.is_up() && (worker.label == name || worker.worker_id.starts_with(name))
     };
     let found: Vec<_> = workers.iter().filter(meant).collect();
     match found.as_slice() {
         [one] => Ok(one),
-        [] => {
-            Err(anyhow!("no worker that runs is called {name:?}; paceline workers list shows them")
-                .context(Ending::Usage))
-        }
+        [] => Err(Misused(format!(
+            "no worker that runs is called {name:?}; paceline workers list shows them"
+        ))),
         several => {
             let ids: Vec<_> = several.iter().map(|worker| worker.worker_id.as_str()).collect();
-            Err(anyhow!("{name:?} may be any of {}", ids.join(", ")).context(Ending::Usage))
+            Err(Misused(format!("{name:?} may be any of {}", ids.join(", "))))
         }
     }
 }
@@ -110,12 +109,12 @@ fn named<'a>(workers: &'a [Worker], name: &str) -> anyhow::Result<&'a Worker> {
 mod tests {
     use super::*;
 
-    fn worker(id: &str, label: &str, stopped: bool) -> Worker {
+    fn worker(id: &str, label: &str, state: &str) -> Worker {
         serde_json::from_value(json!({
-            "workerId": id, "label": label, "host": "h", "pid": 1, "version": "0.1.0", "state": "working", "slots": 8,
+            "workerId": id, "label": label, "host": "h", "pid": 1, "version": "0.1.0", "state": state, "slots": 8,
             "jobs": 0, "providers": ["strava"], "payloadVersion": 1, "listening": true, "rssBytes": 0,
             "startedAt": "2026-11-21T10:00:00Z", "lastBeatAt": "2026-11-21T10:00:00Z",
-            "stoppedAt": stopped.then_some("2026-11-21T10:00:00Z"), "drainRequestedAt": null, "drainRequestedBy": null
+            "stoppedAt": null, "drainRequestedAt": null, "drainRequestedBy": null
         }))
         .unwrap()
     }
@@ -123,10 +122,11 @@ mod tests {
     #[test]
     fn a_worker_is_named_by_id_prefix_or_label_and_never_by_chance() {
         let all = [
-            worker("019a-1", "eu", false),
-            worker("019a-2", "eu", false),
-            worker("019b-3", "us", false),
-            worker("019c-4", "old", true),
+            worker("019a-1", "eu", "alive"),
+            worker("019a-2", "eu", "draining"),
+            worker("019b-3", "us", "alive"),
+            worker("019c-4", "us", "lost"),
+            worker("019d-5", "old", "stopped"),
         ];
         let id = |name| named(&all, name).map(|worker| worker.worker_id.clone());
         assert_eq!(id("019a-1").unwrap(), "019a-1");
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(id("us").unwrap(), "019b-3");
         assert_eq!(id("019c-4").unwrap(), "019c-4");
         let several = id("eu").unwrap_err();
-        assert!(format!("{several:#}").contains("019a-1, 019a-2"), "{several:#}");
-        assert!(id("019c").is_err() && id("nobody").is_err());
+        assert!(several.to_string().contains("019a-1, 019a-2"), "{several}");
+        assert!(id("019c").is_err() && id("old").is_err() && id("nobody").is_err());
     }
 }

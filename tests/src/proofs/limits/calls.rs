@@ -126,14 +126,13 @@ fn world(options: &Options) -> Config {
 }
 
 fn setup(options: &Options) -> WorkerSetup {
-    let Options { window, limit, day, day_limit, .. } = options;
-    let (twice, twice_day) = (limit * 2, day_limit * 2);
-    let limits = format!(
-        "all:{twice}/{window}s,all:{twice_day}/{day}s,read:{limit}/{window}s,read:{day_limit}/{day}s"
+    let Options { window, limit: reads, day, day_limit: reads_a_day, .. } = options;
+    let (all, all_day) = (reads * 2, reads_a_day * 2);
+    let told = format!(
+        "all:{all}/{window}s,all:{all_day}/{day}s,read:{reads}/{window}s,read:{reads_a_day}/{day}s"
     );
     // What a lost worker reserved counts until its last call must have ended.
-    let arguments =
-        ["--strava-limits", &limits, "--http-timeout", "3s"].map(str::to_owned).to_vec();
+    let arguments = ["--strava-limits", &told, "--http-timeout", "3s"].map(str::to_owned).to_vec();
     WorkerSetup { slots: SLOTS, options: arguments, ..WorkerSetup::default() }
 }
 

@@ -6,11 +6,11 @@ use crate::{
     admin::operation::{Operation, Preview},
     admin_options::{AdminOptions, Length, list},
     client::Client,
-    exit::{Ending, Exit},
+    exit::{Ending, Exit, Misused},
     output::{self, Format},
     screen::Screen,
 };
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
@@ -109,33 +109,40 @@ pub(super) async fn run(command: Command, screen: &Screen) -> anyhow::Result<Exi
     if let Some(from) = from {
         body["from"] = json!(from);
     }
-    let path = format!("{OPERATIONS}/preview");
-    let preview: Preview = client.send(Method::POST, &path, &body).await?;
-    if many.dry_run {
-        let header = super::Job::HEADER;
-        let table = |preview: &Preview| {
-            let rows = preview.sample.iter().map(super::Job::row);
-            format!("{}{name} would meet {} jobs\n", output::table(header, rows), preview.count)
-        };
-        admin.print(&preview, table)?;
-        return Ok(Exit::Done);
+    if !many.yes && !many.dry_run && !io::stdin().is_terminal() {
+        let needs = "there is no terminal to ask on: give --yes, or --dry-run to see the jobs";
+        return Err(Misused(needs.to_owned()).into());
     }
-    if preview.count == 0 {
-        screen.line("no job matches");
-        return Ok(Exit::Done);
-    }
-    if !many.yes && !confirmed(&format!("{name} {} jobs? [y/N] ", preview.count), screen)? {
-        screen.line("nothing was done");
-        return Ok(Exit::Done);
-    }
-    // What was confirmed is what is done: the server refuses when others match by now.
     if !many.yes {
+        let path = format!("{OPERATIONS}/preview");
+        let preview: Preview = client.send(Method::POST, &path, &body).await?;
+        if many.dry_run {
+            admin.print(&preview, |preview| previewed(name, preview))?;
+            return Ok(Exit::Done);
+        }
+        if preview.count == 0 {
+            screen.line("no job matches");
+            return Ok(Exit::Done);
+        }
+        if !confirmed(&format!("{name} {} jobs? [y/N]", preview.count), screen)? {
+            screen.line("nothing was done");
+            return Ok(Exit::Done);
+        }
+        // What was confirmed is what is done: the server refuses when others match by now.
         body["expect"] = json!(preview.count);
     }
     body["reason"] = json!(many.act.reason);
     let started: Operation =
         client.send(Method::POST, OPERATIONS, &body).await.context("nothing was done")?;
-    finish(&client, admin, started, screen).await
+    finish(&client, admin, started, screen).await.map(|ended| match ended.state.as_str() {
+        "completed" => Exit::Done,
+        _ => Exit::Failed,
+    })
+}
+
+fn previewed(act: &str, preview: &Preview) -> String {
+    let jobs = output::table(super::Job::HEADER, preview.sample.iter().map(super::Job::row));
+    format!("{jobs}{act} would meet {} jobs\n", preview.count)
 }
 
 pub(super) async fn operations(command: Operations, screen: &Screen) -> anyhow::Result<Exit> {
@@ -148,33 +155,32 @@ pub(super) async fn operations(command: Operations, screen: &Screen) -> anyhow::
         Operations::Show(OneOptions { id, admin }) => {
             let client = admin.client()?;
             let operation = client.get(&path(&id)?, &[]).await?;
-            finish(&client, &admin, operation, screen).await
+            finish(&client, &admin, operation, screen).await.map(seen)
         }
         Operations::Stop(StopOptions { id, act }) => {
             let client = act.admin.client()?;
             let body = json!({"reason": act.reason});
             let path = format!("{}/stop", path(&id)?);
             let stopping: Operation = client.send(Method::POST, &path, &body).await?;
-            finish(&client, &act.admin, stopping, screen).await
+            finish(&client, &act.admin, stopping, screen).await.map(seen)
         }
     }
 }
 
+/// One that was stopped ended as somebody wanted it to.
+fn seen(operation: Operation) -> Exit {
+    if operation.state == "failed" { Exit::Failed } else { Exit::Done }
+}
+
 /// An id goes into a path: nothing else may.
-fn path(id: &str) -> anyhow::Result<String> {
-    let id: uuid::Uuid = id
-        .parse()
-        .map_err(|_no_uuid| anyhow!("{id:?} is no operation's id").context(Ending::Usage))?;
+fn path(id: &str) -> Result<String, Misused> {
+    let id: uuid::Uuid =
+        id.parse().map_err(|_no_uuid| Misused(format!("{id:?} is no operation's id")))?;
     Ok(format!("{OPERATIONS}/{id}"))
 }
 
-/// Asks on the terminal. Where there is none, nobody can say yes.
+/// Asks on the terminal.
 fn confirmed(question: &str, screen: &Screen) -> anyhow::Result<bool> {
-    if !io::stdin().is_terminal() {
-        let needs =
-            anyhow!("there is no terminal to ask on: give --yes, or --dry-run to see the jobs");
-        return Err(needs.context(Ending::Usage));
-    }
     screen.line(question);
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
@@ -187,10 +193,11 @@ async fn finish(
     admin: &AdminOptions,
     operation: Operation,
     screen: &Screen,
-) -> anyhow::Result<Exit> {
+) -> anyhow::Result<Operation> {
     let id = operation.operation_id.clone();
     let followed = tokio::select! {
-        followed = follow(client, admin.output, operation, screen) => followed?,
+        followed = follow(client, admin.output, operation, screen) => followed
+            .with_context(|| format!("it goes on; to see it: paceline jobs operations show {id}"))?,
         _ = tokio::signal::ctrl_c() => {
             screen.line(&format!("it goes on; to stop it: paceline jobs operations stop {id}"));
             return Err(Ending::Interrupted.into());
@@ -199,11 +206,7 @@ async fn finish(
     if admin.output != Format::Jsonl {
         admin.print(&followed, |operation| format!("{}\n", operation.receipt()))?;
     }
-    Ok(match followed.state.as_str() {
-        "completed" if followed.failed == 0 => Exit::Done,
-        "stopped" => Exit::Done,
-        _ => Exit::Failed,
-    })
+    Ok(followed)
 }
 
 async fn follow(

@@ -3,20 +3,19 @@
 use crate::{
     admin::{
         ago,
-        job::{Attempt, Counts, PhaseTime, Reason, States, Whole},
+        job::{Attempt, Counts, Range, Reason, States, Whole},
         short, time, time_or_dash,
     },
     output,
+    sync::{PhaseProgress, PhaseView},
 };
 use std::fmt::Write as _;
 
 /// Reasons, a line each.
 pub(super) fn reasons(reasons: &[Reason]) -> String {
     reasons.iter().fold(String::new(), |mut text, reason| {
-        let until =
-            reason.until.map_or_else(String::new, |at| format!(" (until {} UTC)", time(at)));
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{}{until}", reason.message);
+        let _ = writeln!(text, "{}", reason.message);
         text
     })
 }
@@ -28,7 +27,7 @@ pub(super) fn whole(whole: &Whole) -> String {
         ("job", job.sync_id.to_string()),
         ("user", job.user_id.clone()),
         ("what", format!("{} of {}, {}", job.job_type, job.provider, job.class)),
-        ("state", format!("{} in {}, {} %", job.state, job.phase, whole.percent)),
+        ("state", state(whole)),
         ("attempt", format!("{} of {}", job.attempt, job.max_retries + 1)),
         ("accepted", format!("{} UTC, {} ago", time(job.created_at), ago(job.created_at))),
         ("started", time_or_dash(job.started_at)),
@@ -51,8 +50,17 @@ pub(super) fn whole(whole: &Whole) -> String {
             ),
         ));
     }
-    if let Some(connection) = &whole.connection {
-        facts.push(("connection", format!("{} ({})", connection.id, connection.state)));
+    let connection = &whole.connection;
+    let its_state = connection.state.as_deref().unwrap_or("gone");
+    facts.push(("connection", format!("{} ({its_state})", connection.id)));
+    if let Some(Range { after, before }) = &whole.time_range
+        && (after.is_some() || before.is_some())
+    {
+        let range = format!("from {} to {}", time_or_dash(*after), time_or_dash(*before));
+        facts.push(("range", range));
+    }
+    if let Some(by) = &whole.requested_by {
+        facts.push(("asked by", by.clone()));
     }
     if let Some(trace) = &whole.trace_id {
         facts.push(("trace", trace.clone()));
@@ -63,11 +71,9 @@ pub(super) fn whole(whole: &Whole) -> String {
         text
     });
     section(&mut text, "why", &reasons(&whole.why));
-    section(
-        &mut text,
-        "phases",
-        &output::table(["phase", "status", "began", "took"], whole.phases.iter().map(phase)),
-    );
+    if let Some(progress) = &whole.progress {
+        section(&mut text, "phases", &phases(&progress.phase_progress));
+    }
     if !whole.attempts.is_empty() {
         let header = ["attempt", "at", "phase", "code", "message", "resolved"];
         section(
@@ -93,9 +99,26 @@ fn section(text: &mut String, title: &str, body: &str) {
     }
 }
 
-fn phase(phase: &PhaseTime) -> [String; 4] {
-    let took = phase.duration_ms.map_or_else(|| "-".to_owned(), |ms| format!("{:.1} s", ms / 1e3));
-    [phase.phase.clone(), phase.status.clone(), time_or_dash(phase.start), took]
+fn state(whole: &Whole) -> String {
+    let job = &whole.job;
+    let progress = whole.progress.as_ref();
+    let percent = progress.map_or_else(String::new, |done| format!(", {} %", done.percent));
+    format!("{} in {}{percent}", job.state, job.phase)
+}
+
+fn phases(phases: &PhaseProgress) -> String {
+    let row = |name: &str, phase: &PhaseView| {
+        let of = phase.total.map_or_else(String::new, |total| format!(" of {total}"));
+        let took = match (phase.start_time, phase.end_time) {
+            (Some(start), Some(end)) => format!("{:.1} s", (end - start).as_seconds_f64()),
+            _ => "-".to_owned(),
+        };
+        let done = format!("{}{of}", phase.processed);
+        [name.to_owned(), phase.status.clone(), done, time_or_dash(phase.start_time), took]
+    };
+    let PhaseProgress { fetching, enriching, storing } = phases;
+    let rows = [row("fetching", fetching), row("enriching", enriching), row("storing", storing)];
+    output::table(["phase", "status", "done", "began", "took"], rows)
 }
 
 fn attempt(attempt: &Attempt) -> [String; 6] {
@@ -139,12 +162,15 @@ pub(super) fn counts(counts: &Counts) -> String {
     let mut text = output::table(header, rows);
     let counted =
         |at: Option<_>| at.map_or_else(|| "never".to_owned(), |at| format!("{} ago", ago(at)));
+    let oldest = counts.oldest_runnable_at.map_or_else(
+        || "no job waits for a slot".to_owned(),
+        |at| format!("the oldest runnable job has waited since {} UTC", time(at)),
+    );
     let _ = writeln!(
         text,
-        "counted {}, those that ended {}; the oldest runnable one waits since {}",
+        "counted {}, those that ended {}; {oldest}",
         counted(counts.as_of),
         counted(counts.history_as_of),
-        time_or_dash(counts.oldest_runnable_at)
     );
     text
 }
