@@ -82,14 +82,10 @@ fn settings(database: &Url, port: u16) -> String {
         || database.host_str().unwrap_or("127.0.0.1").into(),
         |(_, directory)| directory.as_ref().into(),
     );
-    let mut server = format!("host={}", host.display());
-    if let Some(port) = database.port() {
-        server.push_str(&format!(" port={port}"));
-    }
-    server.push_str(&format!(" user={}", database.username()));
-    if let Some(password) = database.password() {
-        server.push_str(&format!(" password={password}"));
-    }
+    let port_of_server = database.port().map_or_else(String::new, |port| format!(" port={port}"));
+    let password = database.password().map_or_else(String::new, |word| format!(" password={word}"));
+    let server =
+        format!("host={}{port_of_server} user={}{password}", host.display(), database.username());
     format!(
         "[databases]\n* = {server}\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n\
          auth_type = any\npool_mode = transaction\ndefault_pool_size = {SERVER_CONNECTIONS}\nmax_client_conn = 200\n\

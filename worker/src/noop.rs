@@ -4,15 +4,15 @@
 use crate::{attempt::Error, queue::Held};
 use std::time::Duration;
 
-/// Keeps its slot for `hold`, and stops when it is asked to.
-pub(crate) async fn run(hold: Duration, held: &Held) -> Result<(), Error> {
-    if hold.is_zero() {
+/// Keeps its slot for `length`, and stops when it is asked to.
+pub(crate) async fn run(length: Duration, held: &Held) -> Result<(), Error> {
+    if length.is_zero() {
         return Ok(());
     }
     tokio::select! {
         biased;
         _ = held.stopped() => Err(Error::Stopped),
-        () = tokio::time::sleep(hold) => Ok(()),
+        () = tokio::time::sleep(length) => Ok(()),
     }
 }
 

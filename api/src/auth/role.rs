@@ -76,7 +76,7 @@ pub(super) fn claimed(claims: &Map<String, Value>, claim: &str) -> Option<Role> 
     })?;
     let named = |value: &Value| value.as_str().and_then(|name| name.parse().ok());
     match found {
-        Value::Array(names) => names.iter().filter_map(named).max(),
+        Value::Array(several) => several.iter().filter_map(named).max(),
         one => named(one),
     }
 }

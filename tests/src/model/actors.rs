@@ -158,17 +158,22 @@ impl Crowd {
         Ok(())
     }
 
-    /// All workers, for the end.
+    /// All workers, for the end; and the frozen ones, some of which renewed a lease that nobody had taken yet.
     pub(super) async fn lose_everybody(
         &mut self,
         db: &Db,
         jobs: &mut BTreeMap<JobId, Job>,
     ) -> Result<()> {
-        for n in 0..self.workers.len() {
-            self.lose(db, n, jobs).await?;
+        let mut held = Vec::new();
+        for (id, job) in jobs.iter_mut() {
+            if let At::Running { silent, .. } = &mut job.at {
+                *silent = true;
+                held.push(*id);
+            }
         }
+        self.workers.clear();
         self.frozen.clear();
-        Ok(())
+        tables::age(db, &held).await
     }
 
     async fn lose(&mut self, db: &Db, n: usize, jobs: &mut BTreeMap<JobId, Job>) -> Result<()> {

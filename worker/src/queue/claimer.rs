@@ -2,6 +2,7 @@
 
 use super::{Shared, answered, held::Held, jitter};
 use crate::job::Job;
+use futures::FutureExt as _;
 use paceline_shared::{
     Provider,
     db::{
@@ -26,6 +27,8 @@ use tokio::{
 const BATCH: usize = 500;
 /// A cursor skips what lies before it; so it must not live long.
 const CURSOR_LIFE: Duration = Duration::from_secs(1);
+/// Work that was announced may stand before it. To look there costs a walk over dead rows, so not for each word.
+const CURSOR_REST: Duration = Duration::from_millis(50);
 const BACKOFF: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(2);
 /// How much more often a worker looks that nothing can be said to.
@@ -216,7 +219,9 @@ impl Lanes {
 
     /// Up to `limit` jobs over all lanes; each call begins with another lane.
     async fn claim(&mut self, shared: &Shared, limit: usize) -> Result<Round, Error> {
-        if self.since.elapsed() > CURSOR_LIFE {
+        let age = self.since.elapsed();
+        let told = || shared.wake.notified().now_or_never().is_some();
+        if age > CURSOR_LIFE || (age > CURSOR_REST && told()) {
             self.restart();
         }
         let mut round = Round { claimed: Vec::new(), then: Then::Wait };

@@ -137,8 +137,8 @@ fn setup(options: &Options) -> WorkerSetup {
 }
 
 fn next_border(day_s: u32) -> Instant {
-    let day_ms = i64::from(day_s) * 1_000;
-    let left_ms = day_ms - Utc::now().timestamp_millis().rem_euclid(day_ms);
+    let length_ms = i64::from(day_s) * 1_000;
+    let left_ms = length_ms - Utc::now().timestamp_millis().rem_euclid(length_ms);
     Instant::now() + Duration::from_millis(left_ms.unsigned_abs())
 }
 
