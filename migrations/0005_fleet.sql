@@ -75,18 +75,20 @@ create table paceline.budget_reservations (
   window_start timestamptz not null,
   worker uuid not null,
   calls integer not null,
+  seq bigint not null default 0,
   updated_at timestamptz not null default clock_timestamp(),
   constraint budget_reservations_pkey primary key (scope, window_s, worker, window_start),
   constraint budget_reservations_not_negative check (calls >= 0)
 ) with (fillfactor = 50);
 comment on table paceline.budget_reservations is 'Calls that a worker took and has not accounted for yet. They outlive it: who knows which were made.';
+comment on column paceline.budget_reservations.seq is 'The newest message of its worker about it. Older ones, which come late or twice, change no count.';
 
 -- Takes calls out of all the windows named, or out of none; what becomes of the wish is in `outcome`:
 -- granted, or spent, border, held (what is left is others' reservations), unknown (no such window).
 -- A function, because each statement in it sees what was committed before the locks were had.
 create function paceline.reserve_calls(
-  p_worker uuid, p_scopes text[], p_windows integer[], p_want integer, p_percent integer, p_margin interval,
-  out outcome text, out calls integer, out as_of timestamptz, out until timestamptz,
+  p_worker uuid, p_seq bigint, p_scopes text[], p_windows integer[], p_want integer, p_percent integer,
+  p_margin interval, out outcome text, out calls integer, out as_of timestamptz, out until timestamptz,
   out starts timestamptz[], out at_scope text, out at_window_s integer)
 language plpgsql as $$
 declare
@@ -164,36 +166,48 @@ begin
     calls := 0;
     return;
   end if;
-  insert into paceline.budget_reservations as r (scope, window_s, window_start, worker, calls)
-    select s, w, t, p_worker, calls from unnest(p_scopes, p_windows, starts) as k(s, w, t)
+  -- A wish that comes after a newer message was given up long ago.
+  insert into paceline.budget_reservations as r (scope, window_s, window_start, worker, calls, seq)
+    select s, w, t, p_worker, calls, p_seq from unnest(p_scopes, p_windows, starts) as k(s, w, t)
     on conflict on constraint budget_reservations_pkey
-    do update set calls = r.calls + excluded.calls, updated_at = clock_timestamp();
+    do update set calls = r.calls + excluded.calls, seq = excluded.seq, updated_at = clock_timestamp()
+     where r.seq < excluded.seq;
 end $$;
 comment on function paceline.reserve_calls is 'until: how long granted calls may be made, else when it is worth asking again.';
 
--- Moves calls from a worker's reservation to spent, takes back what it did not use, and believes what the provider's
--- headers said of the window that a call was sent in. Every reservation that is named is still its worker's.
+-- Adds the calls that a worker made to spent, sets what it still has open, and believes what the provider's headers
+-- said of the window that a call was sent in. Told twice, or late, it only says that its worker lives: `p_seq` rises
+-- with each message of a worker. A start of 1970 names all starts: what the worker knows nothing of was granted, and the
+-- answer lost; so every start that is not named has nothing open.
 create function paceline.account_calls(
-  p_worker uuid, p_dead_after interval, p_scopes text[], p_windows integer[], p_starts timestamptz[],
-  p_made integer[], p_returned integer[], p_unheard integer[], p_refused integer[],
+  p_worker uuid, p_seq bigint, p_dead_after interval, p_scopes text[], p_windows integer[], p_starts timestamptz[],
+  p_made integer[], p_open integer[], p_unheard integer[], p_refused integer[],
   p_used integer[], p_limits integer[], p_sent timestamptz[])
 returns table (scope text, window_s integer, call_limit integer, used integer, reserved bigint, opens_at timestamptz)
 language plpgsql as $$
 #variable_conflict use_column
 declare
   v_now timestamptz;
+  v_new boolean[];
 begin
   perform from paceline.budgets k
     where (k.scope, k.window_s) in (select * from unnest(p_scopes, p_windows))
     order by k.scope, k.window_s for no key update;
   v_now := clock_timestamp();
+  v_new := array(
+    select not exists (
+             select from paceline.budget_reservations r
+              where r.worker = p_worker and r.scope = e.scope and r.window_s = e.window_s
+                and r.window_start = e.window_start and r.seq >= p_seq)
+      from unnest(p_scopes, p_windows, p_starts) with ordinality as e(scope, window_s, window_start, nth)
+     order by e.nth);
   -- A call whose answer told nothing is one more than the last answer told.
   update paceline.budgets b
      set spent = b.spent + e.made, refused = b.refused + e.refused, updated_at = v_now,
          header_used = greatest(case when b.header_used > 0 then b.header_used + e.unheard else 0 end, e.used)
-    from unnest(p_scopes, p_windows, p_starts, p_made, p_unheard, p_refused, p_used)
-      as e(scope, window_s, window_start, made, unheard, refused, used)
-   where b.scope = e.scope and b.window_s = e.window_s and b.window_start = e.window_start
+    from unnest(p_scopes, p_windows, p_starts, v_new, p_made, p_unheard, p_refused, p_used)
+      as e(scope, window_s, window_start, is_new, made, unheard, refused, used)
+   where b.scope = e.scope and b.window_s = e.window_s and b.window_start = e.window_start and e.is_new
      and (e.made > 0 or e.refused > 0 or e.used is not null);
   update paceline.budgets b set call_limit = e.call_limit, header_at = e.sent
     from (select distinct on (scope, window_s) *
@@ -201,10 +215,21 @@ begin
            where call_limit is not null and sent is not null order by scope, window_s, sent desc) e
    where b.scope = e.scope and b.window_s = e.window_s
      and (b.header_at is null or b.header_at < e.sent);
-  update paceline.budget_reservations r
-     set calls = greatest(0, r.calls - e.made - e.returned), updated_at = v_now
-    from unnest(p_scopes, p_windows, p_starts, p_made, p_returned) as e(scope, window_s, window_start, made, returned)
-   where r.worker = p_worker and r.scope = e.scope and r.window_s = e.window_s and r.window_start = e.window_start;
+  -- Also where others have lifted it: its worker was silent for long, and is not.
+  insert into paceline.budget_reservations as r (scope, window_s, window_start, worker, calls, seq)
+    select e.scope, e.window_s, e.window_start, p_worker, e.open, p_seq
+      from unnest(p_scopes, p_windows, p_starts, p_open) as e(scope, window_s, window_start, open)
+      join paceline.budgets b using (scope, window_s, window_start)
+    on conflict on constraint budget_reservations_pkey
+    do update set calls = case when r.seq < excluded.seq then excluded.calls else r.calls end,
+                  seq = greatest(r.seq, excluded.seq), updated_at = v_now;
+  insert into paceline.budget_reservations as r (scope, window_s, window_start, worker, calls, seq)
+    select distinct e.scope, e.window_s, b.window_start, p_worker, 0, p_seq
+      from unnest(p_scopes, p_windows, p_starts) as e(scope, window_s, window_start)
+      join paceline.budgets b using (scope, window_s)
+     where e.window_start = to_timestamp(0) and b.window_start > '-infinity'
+    on conflict on constraint budget_reservations_pkey
+    do update set calls = excluded.calls, seq = excluded.seq, updated_at = v_now where r.seq < excluded.seq;
   -- A header of a call that was sent when the last call of a silent worker had long ended has all of his.
   delete from paceline.budget_reservations r
    using unnest(p_scopes, p_windows, p_starts, p_used, p_sent) as e(scope, window_s, window_start, used, sent)
@@ -233,7 +258,7 @@ create index sync_jobs_suspect on paceline.sync_jobs (sort_at, id) where crashes
 alter table paceline.sync_runs
   add column provider text not null default 'strava',
   add column stuck_reported_at timestamptz;
-alter table paceline.sync_runs alter column provider drop default;
+-- The default stays for workers of the version before, which do not name it and have Strava only.
 -- Neither a beat nor a checkpoint changes these: both stay HOT.
 create index sync_runs_held on paceline.sync_runs (provider) where worker is not null;
 comment on column paceline.sync_runs.stuck_reported_at is 'When it was reported that the checkpoint had not moved for ten minutes.';
@@ -405,6 +430,35 @@ begin
   return dropped;
 end $$;
 comment on function paceline.drop_history_before is 'Drops the months that ended before the cutoff. Waits for nobody longer than 100 ms, so that nobody waits for it.';
+
+-- As before, and waits for nobody longer than 100 ms: whoever settles a job would queue behind it.
+create or replace function paceline.ensure_history_partitions() returns integer
+language plpgsql set search_path = paceline, pg_temp set lock_timeout = '100ms' as $$
+declare
+  month date; made integer := 0;
+begin
+  for ahead in 0..2 loop
+    month := date_trunc('month', clock_timestamp() at time zone 'UTC')::date + make_interval(months => ahead);
+    if to_regclass(format('paceline.sync_history_%s', to_char(month, 'YYYYMM'))) is null then
+      begin
+        execute format(
+          'create table paceline.sync_history_%s partition of paceline.sync_history for values from (%L) to (%L)',
+          to_char(month, 'YYYYMM'),
+          to_char(month, 'YYYY-MM-DD') || ' 00:00:00+00',
+          to_char(month + make_interval(months => 1), 'YYYY-MM-DD') || ' 00:00:00+00');
+        made := made + 1;
+      exception
+        -- The next turn tries again; until then what ends goes to the default partition at worst.
+        when lock_not_available then exit;
+        when duplicate_table then null;
+        -- Rows of that month already lie in the default partition: they stay readable there.
+        when check_violation then raise warning 'sync_history: month % stays in the default partition', month;
+      end;
+    end if;
+  end loop;
+  return made;
+end $$;
+comment on function paceline.ensure_history_partitions is 'Makes this month''s and the next two months'' partitions; answers how many it made. Waits for nobody longer than 100 ms.';
 
 -- Small tables that change all the time: an update finds room on its page, and vacuum comes early.
 alter table paceline.lanes set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200);

@@ -4,7 +4,7 @@
 //! A notifying commit takes a lock of the whole server, so it must not be part of busy transactions.
 //! What is lost here (a crash before the send) costs a poll's delay and nothing else.
 
-use crate::db::{Db, Error};
+use crate::db::{self, Db, Error};
 use std::{collections::BTreeSet, time::Duration};
 use tokio::{sync::mpsc, time::Instant};
 
@@ -53,7 +53,7 @@ async fn send_batches(db: Db, mut receiver: mpsc::UnboundedReceiver<(&'static st
         }
         next_send = Instant::now() + LINGER;
         let (channels, payloads): (Vec<&str>, Vec<String>) = pack(&batch).into_iter().unzip();
-        if let Err(error) = send(&db, &channels, &payloads).await {
+        if let Err(error) = db::answered_soon(send(&db, &channels, &payloads)).await {
             let (reason, messages) = (error.reason(), batch.len());
             tracing::warn!(
                 reason,

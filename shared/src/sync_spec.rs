@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The payload's shape; a worker claims only versions that it knows.
-pub const PAYLOAD_VERSION: i32 = 1;
+pub const PAYLOAD_VERSION: i32 = 2;
 
 /// The most records that one batch of the pipeline may hold.
 pub const MAX_BATCH_SIZE: u16 = 200;

@@ -3,27 +3,30 @@
 //!
 //! It must know nothing of Paceline but the names that connections give themselves.
 
+mod link;
 mod wire;
 
+pub use link::Link;
+
 use futures::future::{Either, select};
+use link::Awaited;
 use reqwest::Url;
 use std::{
-    collections::VecDeque,
     io,
     net::SocketAddr,
     ops::RangeInclusive,
     path::PathBuf,
     pin::pin,
     sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, BufWriter},
     net::{TcpListener, TcpStream, UnixStream},
-    sync::{oneshot, watch},
+    sync::oneshot,
     task::JoinHandle,
 };
 use wire::{Asked, Frame, Requests};
@@ -61,31 +64,6 @@ pub struct Proxy {
     upstream: Url,
     net: Arc<Net>,
     accepting: JoinHandle<()>,
-}
-
-/// A connection through the proxy.
-#[derive(Debug)]
-pub struct Link {
-    name: OnceLock<String>,
-    listens: AtomicBool,
-    fate: watch::Sender<Fate>,
-    /// Requests under way: Postgres answers them in this order.
-    awaited: Mutex<VecDeque<Awaited>>,
-    /// What Postgres last said: inside a transaction, or not.
-    in_transaction: AtomicBool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    Open,
-    Silent,
-    Cut,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Awaited {
-    asked: Asked,
-    is_lost: bool,
 }
 
 #[derive(Debug, Default)]
@@ -172,68 +150,6 @@ impl Drop for Proxy {
         for link in self.links() {
             link.cut();
         }
-    }
-}
-
-impl Link {
-    fn new() -> Self {
-        Self {
-            name: OnceLock::new(),
-            listens: AtomicBool::new(false),
-            fate: watch::Sender::new(Fate::Open),
-            awaited: Mutex::default(),
-            in_transaction: AtomicBool::new(false),
-        }
-    }
-
-    /// What it calls itself: `application_name`.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        self.name.get().map_or("", String::as_str)
-    }
-
-    /// Whether it has asked for notifications.
-    #[must_use]
-    pub fn listens(&self) -> bool {
-        self.listens.load(Ordering::Relaxed)
-    }
-
-    /// From now on nothing gets through, either way, and neither end hears of the other's end.
-    pub fn silence(&self) {
-        self.turn(Fate::Silent);
-    }
-
-    /// From now on everything gets through again, also what was on its way.
-    pub fn resume(&self) {
-        self.turn(Fate::Open);
-    }
-
-    /// Whether nothing gets through.
-    #[must_use]
-    pub fn is_silent(&self) -> bool {
-        *self.fate.borrow() == Fate::Silent
-    }
-
-    /// Resets it: both ends hear of it at once.
-    pub fn cut(&self) {
-        self.turn(Fate::Cut);
-    }
-
-    fn turn(&self, fate: Fate) {
-        let is_over = |now: Fate| now == Fate::Cut;
-        self.fate.send_if_modified(|now| !is_over(*now) && std::mem::replace(now, fate) != fate);
-    }
-
-    async fn until_cut(&self) {
-        let mut fate = self.fate.subscribe();
-        // Fails only without the sender, which lives as long as this.
-        let _cut = fate.wait_for(|fate| *fate == Fate::Cut).await;
-    }
-
-    /// Waits for as long as nothing gets through.
-    async fn passes(&self) {
-        let mut fate = self.fate.subscribe();
-        let _passes = fate.wait_for(|fate| *fate != Fate::Silent).await;
     }
 }
 

@@ -9,7 +9,7 @@ use paceline_tests::{
     wait::until,
 };
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 const RUNNING: &str = "select count(*) from paceline.sync_jobs where worker is not null";
@@ -124,4 +124,47 @@ async fn a_suspect_that_gets_past_its_place_is_like_any_other_again() {
     ann.sync_all(&json!({})).await;
     assert_eq!(rows::run(&stack.db, sync).await.unwrap().state, "running");
     assert_eq!(rows::number(&stack.db, "select count(*) from paceline.duties").await, 0);
+}
+
+#[tokio::test]
+async fn suspects_follow_one_another_without_a_pause_between_them() {
+    let mut stack = Stack::new().await;
+    let mut traps = vec![];
+    for name in ["ann", "bob", "cleo", "dan"] {
+        let user = stack.user(name, 650).await;
+        traps.push(hang(&stack, &user, 3));
+        let sync = user.client.start_sync(&json!({})).await;
+        suspect(&stack, sync).await;
+    }
+    let began = Instant::now();
+    let _worker = stack.worker().await;
+    for trap in traps {
+        stack.struck(trap, 1).await;
+    }
+    // To make room anew, for each of them, takes five seconds.
+    assert!(began.elapsed() < Duration::from_secs(14), "{:?}", began.elapsed());
+    let suspects = "select count(*) from paceline.sync_jobs where crashes > 0 and worker is null";
+    assert_eq!(rows::number(&stack.db, suspects).await, 0);
+}
+
+#[tokio::test]
+async fn for_a_suspect_that_its_lane_holds_back_nothing_is_handed_back() {
+    let mut stack = Stack::new().await;
+    let (late, ann) = (stack.user("late", 30).await, stack.user("ann", 30).await);
+    let slow = hang(&stack, &ann, 1);
+    let held = late.client.start_sync(&json!({})).await;
+    suspect(&stack, held).await;
+    rows::change(&stack.db, "update paceline.sync_jobs set class = 1").await;
+    let blocked = "update paceline.lanes set blocked_until = now() + interval '1 hour', blocked_below = 3,
+                          blocked_reason = 'quota_exceeded', blocked_scope = 'day' where lane = 'strava'";
+    rows::change(&stack.db, blocked).await;
+    let runs = ann.client.start_sync(&json!({})).await;
+    let _worker = stack.worker().await;
+    stack.struck(slow, 1).await;
+    // Two looks, and the time after which what runs would be handed back.
+    tokio::time::sleep(Duration::from_secs(9)).await;
+    let row = rows::run(&stack.db, runs).await.unwrap();
+    assert_eq!(row.state, "running");
+    let claims = "select max(lease_epoch) from paceline.sync_runs";
+    assert_eq!(rows::number(&stack.db, claims).await, 1);
 }

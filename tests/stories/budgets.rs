@@ -21,7 +21,11 @@ use paceline_tests::{
 };
 use serde_json::json;
 use sqlx::postgres::types::PgRange;
-use std::{ops::Bound, time::Duration};
+use std::{
+    ops::Bound,
+    sync::atomic::{AtomicI64, Ordering},
+    time::Duration,
+};
 
 const DAY_S: i32 = 86_400;
 const ALL_OF_IT: u8 = 100;
@@ -41,7 +45,7 @@ async fn known(windows: &[Window]) -> TestDb {
 }
 
 async fn take(db: &TestDb, worker: WorkerId, windows: &[Window], want: u32) -> Reserved {
-    budgets::reserve(db, worker, windows, want, ALL_OF_IT).await.unwrap()
+    budgets::reserve(db, (worker, next()), windows, want, ALL_OF_IT).await.unwrap()
 }
 
 /// How many were granted, and in which windows.
@@ -52,15 +56,32 @@ fn granted(reserved: Reserved) -> (u32, Vec<Slot>) {
 
 fn made(slot: &Slot, made: i32, told: Option<Told>) -> Entry {
     let unheard = if told.is_none() { made } else { 0 };
-    Entry { slot: slot.clone(), made, returned: 0, unheard, refused: 0, told }
+    Entry { slot: slot.clone(), made, open: 0, unheard, refused: 0, told }
 }
 
 fn told(used: i32, limit: i32) -> Told {
     Told { used, limit, sent_at: Utc::now() }
 }
 
+/// The number of a message that is newer than all before it.
+fn next() -> i64 {
+    static LAST: AtomicI64 = AtomicI64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// What was not made of a reservation stays open.
 async fn account(db: &TestDb, worker: WorkerId, entry: Entry) -> Vec<Standing> {
-    budgets::account(db, worker, &[entry], CALL_LASTS).await.unwrap()
+    let reserved: Option<i32> = sqlx::query_scalar(
+        "select calls from paceline.budget_reservations where worker = $1 and scope = $2 and window_start = $3",
+    )
+    .bind(worker.0)
+    .bind(&entry.slot.scope)
+    .bind(entry.slot.start)
+    .fetch_optional(&**db)
+    .await
+    .unwrap();
+    let entry = Entry { open: (reserved.unwrap_or(0) - entry.made).max(0), ..entry };
+    budgets::account(db, (worker, next()), &[entry], CALL_LASTS).await.unwrap()
 }
 
 #[tokio::test]
@@ -123,7 +144,7 @@ async fn what_nobody_waits_for_leaves_a_part_to_those_who_wait() {
     for percent in [80, 95, 100] {
         let mut sum = 0;
         while let Reserved::Granted { calls, slots, .. } =
-            budgets::reserve(&db, worker, &windows, 100, percent).await.unwrap()
+            budgets::reserve(&db, (worker, next()), &windows, 100, percent).await.unwrap()
         {
             sum += calls;
             account(&db, worker, made(&slots[0], i32::try_from(calls).unwrap(), None)).await;
@@ -132,7 +153,7 @@ async fn what_nobody_waits_for_leaves_a_part_to_those_who_wait() {
     }
     assert_eq!(left, [80, 15, 5]);
     let spent = take(&db, worker, &windows, 1).await;
-    let Reserved::Spent { scope, window_s, until } = spent else { panic!("{spent:?}") };
+    let Reserved::Spent { scope, window_s, until, .. } = spent else { panic!("{spent:?}") };
     assert_eq!((scope.as_str(), window_s), ("x:all", DAY_S));
     assert!(until > Utc::now() + TimeDelta::hours(11), "the next border, and a moment more");
 }
@@ -208,6 +229,56 @@ async fn what_a_lost_worker_reserved_counts_until_an_answer_has_all_of_it() {
     assert_eq!(reserved(account(&db, alive, made(&slots[0], 0, None)).await), 6);
     let standings = account(&db, alive, made(&slots[0], 1, Some(told(4, 10)))).await;
     assert_eq!((standings[0].used, standings[0].reserved), (4, 0), "two of the five were made");
+}
+
+#[tokio::test]
+async fn an_account_that_is_told_twice_or_late_counts_once() {
+    let windows = [window("x:all", 100)];
+    let db = known(&windows).await;
+    let worker = WorkerId::fresh();
+    let (calls, slots) = granted(take(&db, worker, &windows, 25).await);
+    assert_eq!(calls, 25);
+    let told = |seq, entry: Entry| {
+        let db = &db;
+        async move {
+            let stands = budgets::account(db, (worker, seq), &[entry], CALL_LASTS).await.unwrap();
+            (stands[0].used, stands[0].reserved)
+        }
+    };
+    let (seq, entry) = (next(), Entry { open: 13, ..made(&slots[0], 2, None) });
+    assert_eq!(told(seq, entry.clone()).await, (2, 13), "ten were given back");
+    rows::change(
+        &db,
+        "update paceline.budget_reservations set updated_at = updated_at - interval '1 hour'",
+    )
+    .await;
+    assert_eq!(told(seq, entry.clone()).await, (2, 13));
+    let renewed = "select count(*) from paceline.budget_reservations where updated_at > clock_timestamp() - interval '1 minute'";
+    assert_eq!(rows::number(&db, renewed).await, 1, "it says that its worker lives");
+    assert_eq!(granted(take(&db, worker, &windows, 4).await).0, 4);
+    assert_eq!(told(seq, entry).await, (2, 17), "what was granted since is not undone");
+    assert_eq!(told(next(), Entry { open: 16, ..made(&slots[0], 1, None) }).await, (3, 16));
+}
+
+#[tokio::test]
+async fn what_was_granted_and_never_heard_of_is_taken_back() {
+    let windows = [window("x:all", 100), window("x:read", 100)];
+    let db = known(&windows).await;
+    let worker = WorkerId::fresh();
+    let (_, slots) = granted(take(&db, worker, &windows[..1], 6).await);
+    let early = next();
+    assert_eq!(granted(take(&db, worker, &windows, 30).await).0, 30);
+    let doubt = |window: &Window| Entry::nothing_else(window.scope.clone(), window.window_s);
+    let known = Entry { open: 6, ..made(&slots[0], 0, None) };
+    let entries = [known, doubt(&windows[0]), doubt(&windows[1])];
+    let stands = budgets::account(&db, (worker, next()), &entries, CALL_LASTS).await.unwrap();
+    let mut reserved: Vec<i64> = stands.iter().map(|standing| standing.reserved).collect();
+    reserved.sort_unstable();
+    assert_eq!(reserved, [0, 6]);
+    // A wish that Postgres sees after it was given up takes nothing.
+    budgets::reserve(&db, (worker, early), &windows, 9, ALL_OF_IT).await.unwrap();
+    let left = "select sum(calls)::bigint from paceline.budget_reservations";
+    assert_eq!(rows::number(&db, left).await, 6);
 }
 
 #[tokio::test]

@@ -91,7 +91,7 @@ async fn a_waiting_sync_ends_at_once() {
     user.client.wait_parked(id, SOON).await;
     let over = user.client.cancel_sync(id).await.sync(200);
     assert_eq!((over.status.as_str(), over.waiting.is_none()), ("CANCELLED", true));
-    rows::make_due(&stack.db).await;
+    rows::open_windows(&stack.db).await;
     user.sync_all(&json!({})).await;
     assert_eq!(user.client.sync(id).await.status, "CANCELLED");
 }

@@ -2,7 +2,7 @@
 //! pause.
 
 use crate::queue::{Held, Stop};
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use paceline_shared::{
     db::{self, sync_outcomes::Outcome},
     failure::{Class, Code, Failure},
@@ -28,8 +28,8 @@ pub enum Error {
     Wait {
         /// `rate_limit`, `quota_exceeded` or `breaker_open`.
         reason: &'static str,
-        /// Until when.
-        until: DateTime<Utc>,
+        /// How long.
+        after: Duration,
         /// For the user.
         message: String,
     },
@@ -57,8 +57,8 @@ pub fn outcome(
     let failure = match error.downcast::<Error>() {
         Ok(error) => match *error {
             Error::Stopped => return stopped(held, retry_base),
-            Error::Wait { reason, until, message } => {
-                return Outcome::Parked { reason, until, message };
+            Error::Wait { reason, after, message } => {
+                return Outcome::Parked { reason, after, message };
             }
             Error::LeaseLost | Error::Db { error: db::Error::Unreachable(_), .. } => {
                 return Outcome::Released;
@@ -127,8 +127,8 @@ pub fn report(outcome: &Outcome, took: Duration) {
         Outcome::Completed => tracing::info!(duration_ms, "completed"),
         Outcome::Cancelled => tracing::info!(duration_ms, "cancelled"),
         Outcome::Released => tracing::info!(duration_ms, "handed back"),
-        Outcome::Parked { reason, until, .. } => {
-            tracing::info!(duration_ms, reason, %until, "parked");
+        Outcome::Parked { reason, after, .. } => {
+            tracing::info!(duration_ms, reason, ?after, "parked");
         }
         Outcome::Retry { failure, after } => {
             tracing::warn!(duration_ms, code = ?failure.code, error = failure.message, ?after, "attempt failed, will try again");
@@ -228,9 +228,11 @@ mod tests {
 
     #[test]
     fn waiting_is_no_attempt_however_few_are_left() {
-        let until = Utc::now();
-        let wait = Error::Wait { reason: "rate_limit", until, message: String::new() };
-        assert!(matches!(end(wait, &held(9, 0)), Outcome::Parked { until: at, .. } if at == until));
+        let after = Duration::from_secs(9);
+        let wait = Error::Wait { reason: "rate_limit", after, message: String::new() };
+        assert!(
+            matches!(end(wait, &held(9, 0)), Outcome::Parked { after: told, .. } if told == after)
+        );
     }
 
     #[test]

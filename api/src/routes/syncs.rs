@@ -286,7 +286,8 @@ pub(super) async fn retry(
 
 /// Cancels a sync.
 ///
-/// Nothing that was stored is taken back. To repeat the call is harmless: no `Idempotency-Key` is needed.
+/// Nothing that was stored is taken back; ranges that were joined to the sync meanwhile end with it. To repeat
+/// the call is harmless: no `Idempotency-Key` is needed.
 #[utoipa::path(post, path = "/api/v1/syncs/{id}/cancel", operation_id = "cancelSync", tag = "syncs", security(("bearer" = [])),
     params(("id" = JobId, Path, description = "The syncId"), ForUser),
     responses(

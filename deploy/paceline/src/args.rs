@@ -30,11 +30,12 @@ pub(crate) struct Cli {
 #[command(next_help_heading = "Logging")]
 pub(crate) struct LogOptions {
     /// What to log, as in `info` or `warn,paceline_worker=debug`; each command has its own default
-    #[arg(long = "log", value_name = "FILTER", env = "PACELINE_LOG", global = true)]
+    #[arg(id = "log", long, value_name = "FILTER", env = "PACELINE_LOG", global = true)]
     pub(crate) filter: Option<String>,
     /// How log lines look
     #[arg(
-        long = "log-format",
+        id = "log-format",
+        long,
         value_name = "FORMAT",
         env = "PACELINE_LOG_FORMAT",
         global = true,
@@ -132,6 +133,24 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_has_an_option_that_clap_takes_for_a_global_one() {
+        let globals: Vec<_> = Cli::command()
+            .get_arguments()
+            .filter(|argument| argument.is_global_set())
+            .map(|argument| argument.get_id().clone())
+            .collect();
+        assert_eq!(globals.len(), 2, "{globals:?}");
+        let mut commands: Vec<_> = Cli::command().get_subcommands().cloned().collect();
+        while let Some(command) = commands.pop() {
+            for argument in command.get_arguments() {
+                let (name, id) = (command.get_name(), argument.get_id());
+                assert!(!globals.contains(id), "{name} {id}");
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
     }
 
     #[test]

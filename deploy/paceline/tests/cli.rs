@@ -44,17 +44,43 @@ fn closed_port() -> u16 {
 fn help_lists_the_commands_and_is_no_error() {
     let help = paceline(&["--help"]);
     assert_eq!(help.status.code(), Some(0));
-    let commands =
-        ["demo", "dev", "api", "worker", "migrate", "sync", "healthcheck", "sim", "token"];
-    for command in commands.into_iter().chain(["openapi", "completions"]) {
+    let commands = [
+        &["demo", "dev", "api", "worker", "migrate", "sync", "jobs", "failures", "workers"][..],
+        &["providers", "audit", "doctor", "healthcheck", "sim", "token", "openapi", "completions"],
+    ];
+    for command in commands.concat() {
         assert!(stdout(&help).contains(&format!("\n  {command} ")), "{command}: {}", stdout(&help));
         assert_eq!(paceline(&[command, "--help"]).status.code(), Some(0), "{command}");
     }
 }
 
 #[test]
+fn every_act_of_an_operator_has_its_command() {
+    let groups: [(&[&str], &[&str]); 6] = [
+        (
+            &["jobs"],
+            &["list", "counts", "show", "why", "retry", "cancel", "priority", "bulk", "operations"],
+        ),
+        (&["jobs", "bulk"], &["retry", "cancel"]),
+        (&["jobs", "operations"], &["list", "show", "stop"]),
+        (&["failures"], &["show"]),
+        (&["workers"], &["list", "drain"]),
+        (&["providers"], &["list", "pause", "resume", "limit"]),
+    ];
+    for (group, commands) in groups {
+        let help = paceline(&[group, &["--help"]].concat());
+        assert_eq!(help.status.code(), Some(0), "{group:?}");
+        for command in commands {
+            assert!(stdout(&help).contains(&format!("\n  {command} ")), "{group:?} {command}");
+            let help = paceline(&[group, &[*command, "--help"]].concat());
+            assert_eq!(help.status.code(), Some(0), "{group:?} {command}");
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_meant_is_wrong_usage() {
-    let wrong: [(&[&str], &str); 7] = [
+    let wrong: [(&[&str], &str); 18] = [
         (&["frobnicate"], "frobnicate"),
         (&["demo", "--users", "0"], "--users"),
         (&["demo", "--faults", "some"], "--faults"),
@@ -62,6 +88,17 @@ fn what_cannot_be_meant_is_wrong_usage() {
         (&["sync", "start", "--user", "demo-1", "--batch-size", "201"], "--batch-size"),
         (&["sync", "start", "--user", "demo-1", "--after", "yesterday"], "yesterday"),
         (&["--log", "a=b=c", "openapi"], "a=b=c"),
+        (&["jobs", "show", "the-first"], "the-first"),
+        (&["jobs", "retry", "--reason", "why not"], "the following required arguments"),
+        (&["jobs", "bulk", "retry", "--where", "", "--yes"], "it is empty"),
+        (&["jobs", "bulk", "retry", "--where", "status=failed", "--yes"], "status"),
+        (&["jobs", "operations", "stop", "the-first"], "the-first"),
+        (&["failures", "--limit", "201"], "--limit"),
+        (&["workers", "drain", ""], "a value is required"),
+        (&["providers", "pause", "moonbeam", "--reason", "eclipse"], "moonbeam"),
+        (&["providers", "pause", "strava"], "the following required arguments"),
+        (&["providers", "limit", "strava", "0"], "is no limit"),
+        (&["audit", "--limit", "0"], "--limit"),
     ];
     for (arguments, named) in wrong {
         let output = paceline(arguments);

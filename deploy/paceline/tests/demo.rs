@@ -1,49 +1,22 @@
 //! `paceline demo` as a person runs it: both sides agree, and nothing stays behind, whatever ends it.
 
-use paceline_postgres::{Cluster, Error, Options, binaries_from_env};
+mod home;
+
+use home::Home;
+use paceline_postgres::Cluster;
 use serde_json::Value;
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
-    os::unix::fs::PermissionsExt as _,
+    io::{BufRead as _, BufReader, Read as _},
     process::{Child, Command, Output, Stdio},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
-
-/// A home of its own; what runs on it ends before the directory goes.
-struct Home(TempDir);
 
 impl Home {
-    fn new() -> Self {
-        // The account of the embedded server may be another, and must come in.
-        let open = fs::Permissions::from_mode(0o755);
-        let directory =
-            tempfile::Builder::new().prefix("paceline-demo-").permissions(open).tempdir();
-        Self(directory.expect("a directory"))
-    }
-
-    fn cluster(&self) -> Cluster {
-        self.try_cluster().expect("a cluster")
-    }
-
-    /// With the same programs as the demo, and so the same cluster.
-    fn try_cluster(&self) -> Result<Cluster, Error> {
-        let home = self.0.path().to_owned();
-        Cluster::start(&Options { binaries: binaries_from_env(), ..Options::new(home) })
-    }
-
     fn demo(&self, options: &[&str]) -> Command {
-        let mut demo = Command::new(env!("CARGO_BIN_EXE_paceline"));
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy();
-            // Where the server's programs are is for the machine to say.
-            let is_ours = name.starts_with("PACELINE_") && name != "PACELINE_PG_BIN";
-            if is_ours || name == "DATABASE_URL" {
-                demo.env_remove(&*name);
-            }
-        }
-        demo.args(["demo", "--home"]).arg(self.0.path()).args(options);
+        let mut demo = self.paceline(&["demo"]);
+        demo.args(options);
         demo
     }
 
@@ -51,7 +24,7 @@ impl Home {
     fn begin(&self) -> Begun {
         let mut demo = self.demo(&["--users", "2", "--activities", "8000"]);
         let demo = demo.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
-        let mut demo = Begun(demo.expect("the binary runs"));
+        let mut demo = Begun(demo.expect("the binary runs"), None);
         let mut log = BufReader::new(demo.0.stderr.take().expect("a pipe"));
         let mut line = String::new();
         while !line.contains("fetching") {
@@ -60,22 +33,27 @@ impl Home {
             assert_ne!(read, 0, "the demo ended early");
         }
         // Whatever else it has to say, somebody takes it.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        demo.1 = Some(thread::spawn(move || {
+            let mut said = String::new();
+            // The end of its life is the end of what it says, whichever way it comes.
+            let _end = log.read_to_string(&mut said);
+            said
+        }));
         demo
     }
 }
 
-impl Drop for Home {
-    fn drop(&mut self) {
-        // The last one to leave stops the server; a demo that was killed could not.
-        if std::thread::panicking() {
-            drop(self.try_cluster());
-        }
+/// A demo that does not outlive its test, and what it says.
+struct Begun(Child, Option<JoinHandle<String>>);
+
+impl Begun {
+    /// How it ended, and what it had to say on the way.
+    fn ended(&mut self) -> (Option<i32>, String) {
+        let code = self.0.wait().expect("a status").code();
+        let said = self.1.take().map(|said| said.join().expect("text"));
+        (code, said.unwrap_or_default())
     }
 }
-
-/// A demo that does not outlive its test.
-struct Begun(Child);
 
 impl Drop for Begun {
     fn drop(&mut self) {
@@ -117,7 +95,7 @@ fn wait_until(limit: Duration, what: &str, mut is_true: impl FnMut() -> bool) {
     let began = Instant::now();
     while !is_true() {
         assert!(began.elapsed() < limit, "after {limit:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -143,7 +121,8 @@ fn an_interrupted_demo_takes_its_processes_along() {
     assert_eq!(processes.len(), 5, "simulator, API, two workers, Postgres: {processes:?}");
     let id = rustix::process::Pid::from_child(&demo.0);
     rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
-    assert_eq!(demo.0.wait().unwrap().code(), Some(130));
+    let (code, said) = demo.ended();
+    assert_eq!(code, Some(130), "{said}");
     let left: Vec<_> = processes.iter().filter(|(id, _)| status(*id).is_some()).collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -163,7 +142,8 @@ fn a_postgres_that_is_killed_is_started_again_and_both_sides_still_agree() {
         server(&demo).is_some_and(|now| now != first)
     });
     // That is what it ends with only when every activity is stored once.
-    assert_eq!(demo.0.wait().unwrap().code(), Some(0));
+    let (code, said) = demo.ended();
+    assert_eq!(code, Some(0), "{said}");
 }
 
 #[cfg(target_os = "linux")]

@@ -74,21 +74,50 @@ pub async fn count(
 ) -> Result<bool, Error> {
     let lane = provider.as_str();
     let window_s = rules.window.as_secs_f64();
+    let (calls, failures) =
+        (i32::try_from(calls).unwrap_or(i32::MAX), i32::try_from(failures).unwrap_or(i32::MAX));
     let mut tx = super::begin(db).await?;
+    // Whoever may open it locks the lane before the counts: who opens it deletes all of them.
+    let may_open = sqlx::query!(
+        "select from paceline.lanes
+          where lane = $1
+            and ($3::integer > 0 or (
+              select coalesce(sum(calls), 0) + $2::integer >= $5
+                     and coalesce(sum(failures), 0) * 100 >= (coalesce(sum(calls), 0) + $2) * $6::bigint
+                from paceline.breaker_counts
+               where lane = $1 and bucket > clock_timestamp() - make_interval(secs => $4::float8)))
+            for no key update",
+        lane,
+        calls,
+        failures,
+        window_s,
+        i64::from(rules.calls),
+        i64::from(rules.failed_percent)
+    )
+    .fetch_optional(&mut *tx)
+    .await?
+    .is_some();
     sqlx::query!(
         "with old as (
            delete from paceline.breaker_counts
-            where lane = $1 and bucket < clock_timestamp() - make_interval(secs => $4::float8 * 10))
+            where (lane, bucket) in (
+              select lane, bucket from paceline.breaker_counts
+               where lane = $1 and bucket < clock_timestamp() - make_interval(secs => $4::float8 * 10)
+                 for update skip locked))
          insert into paceline.breaker_counts as b (lane, bucket, calls, failures)
          values ($1, to_timestamp(floor(extract(epoch from clock_timestamp()) / ceil($4 / 6)) * ceil($4 / 6)), $2, $3)
          on conflict (lane, bucket) do update set calls = b.calls + excluded.calls, failures = b.failures + excluded.failures",
         lane,
-        i32::try_from(calls).unwrap_or(i32::MAX),
-        i32::try_from(failures).unwrap_or(i32::MAX),
+        calls,
+        failures,
         window_s
     )
     .execute(&mut *tx)
     .await?;
+    if !may_open {
+        tx.commit().await?;
+        return Ok(false);
+    }
     let opened = sqlx::query!(
         "with seen as (
            select coalesce(sum(calls), 0) as calls, coalesce(sum(failures), 0) as failures

@@ -67,6 +67,8 @@ pub enum Reserved {
         window_s: i32,
         /// When the next one is open.
         until: DateTime<Utc>,
+        /// How long that is.
+        wait: Duration,
     },
     /// A border is too near.
     Border {
@@ -79,30 +81,38 @@ pub enum Reserved {
         scope: String,
         /// The window's length.
         window_s: i32,
-        /// When the next window is open.
-        until: DateTime<Utc>,
-        /// How long that is.
+        /// How long until the next window is open.
         wait: Duration,
     },
     /// One of the windows is not known here: [`ensure`] it.
     Unknown,
 }
 
-/// What became of calls of one window since the last account. All counts are additions.
+/// What became of calls of one window since the last account, and what is open of it now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Which window.
     pub slot: Slot,
     /// Calls that were made, or may have been.
     pub made: i32,
-    /// Reserved calls that will not be made.
-    pub returned: i32,
+    /// Reserved calls that are neither made nor given up.
+    pub open: i32,
     /// Those of `made` whose answer did not tell the usage.
     pub unheard: i32,
     /// Those of `made` that the provider refused for its quota.
     pub refused: i32,
     /// What the provider told, if it did.
     pub told: Option<Told>,
+}
+
+impl Entry {
+    /// Says of a quota that nothing is open in any of its windows, but where another entry names one: the answer
+    /// to a wish was lost, and what it may have granted will not be made.
+    #[must_use]
+    pub const fn nothing_else(scope: String, window_s: i32) -> Self {
+        let slot = Slot { scope, window_s, start: DateTime::UNIX_EPOCH };
+        Self { slot, made: 0, open: 0, unheard: 0, refused: 0, told: None }
+    }
 }
 
 /// What an answer told of a window.
@@ -162,10 +172,11 @@ pub async fn ensure(db: &Db, windows: &[Window]) -> Result<(), Error> {
 
 /// Takes up to `want` calls out of all `windows` or out of none.
 ///
+/// `seq`: rises with each message of the worker, this and [`account`]; one that is overtaken takes nothing.
 /// `percent`: the share of each limit that calls of this urgency may use.
 pub async fn reserve(
     db: &Db,
-    worker: WorkerId,
+    (worker, seq): (WorkerId, i64),
     windows: &[Window],
     want: u32,
     percent: u8,
@@ -175,8 +186,9 @@ pub async fn reserve(
     let row = sqlx::query!(
         r#"select outcome as "outcome!", calls as "calls!", as_of as "as_of!", starts as "starts?",
                   at_scope as "scope?", at_window_s as "window_s?", nullif(until, 'infinity') as until
-             from paceline.reserve_calls($1, $2, $3, $4, $5, $6)"#,
+             from paceline.reserve_calls($1, $2, $3, $4, $5, $6, $7)"#,
         worker.0,
+        seq,
         &names as &[&str],
         &seconds,
         i32::try_from(want).unwrap_or(i32::MAX),
@@ -203,9 +215,9 @@ pub async fn reserve(
             let calls = u32::try_from(row.calls).unwrap_or_default();
             Reserved::Granted { calls, slots, as_of: row.as_of, valid_for: left }
         }
-        "spent" => Reserved::Spent { scope, window_s: in_s, until },
+        "spent" => Reserved::Spent { scope, window_s: in_s, until, wait: left },
         "border" => Reserved::Border { wait: left },
-        "held" => Reserved::Held { scope, window_s: in_s, until, wait: left },
+        "held" => Reserved::Held { scope, window_s: in_s, wait: left },
         _ => Reserved::Unknown,
     })
 }
@@ -213,10 +225,11 @@ pub async fn reserve(
 /// Says what became of calls, and that the reservations named are still `worker`'s; answers how their windows
 /// stand now.
 ///
-/// A window that is over stays as it is. `call_lasts`: no call takes longer than this.
+/// The same again, with the same `seq`, counts nothing again: that is what to do when no answer came. Until one did,
+/// nothing must be reserved, for what is open was counted before. A window that is over stays as it is. `call_lasts`: no call takes longer than this.
 pub async fn account(
     db: &Db,
-    worker: WorkerId,
+    (worker, seq): (WorkerId, i64),
     entries: &[Entry],
     call_lasts: Duration,
 ) -> Result<Vec<Standing>, Error> {
@@ -232,14 +245,15 @@ pub async fn account(
         Standing,
         r#"select scope as "scope!", window_s as "window_s!", call_limit as "limit!", used as "used!",
                   reserved as "reserved!", opens_at as "opens_at!"
-             from paceline.account_calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"#,
+             from paceline.account_calls($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"#,
         worker.0,
+        seq,
         interval(HOLD + call_lasts),
         &scopes as &[&str],
         &each(|entry| entry.slot.window_s),
         &starts,
         &each(|entry| entry.made),
-        &each(|entry| entry.returned),
+        &each(|entry| entry.open),
         &each(|entry| entry.unheard),
         &each(|entry| entry.refused),
         &told(|told| told.used) as &[Option<i32>],

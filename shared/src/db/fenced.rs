@@ -5,7 +5,7 @@
 //! reclaiming the job. No call to anyone but Postgres belongs inside.
 
 use super::{
-    Db, Error,
+    Db, Error, answered,
     sync_outcomes::Lease,
     sync_progress::{self, Snapshot},
 };
@@ -58,6 +58,10 @@ pub struct Advance<'a> {
 impl Fenced {
     /// Begins, and locks the lease.
     pub async fn begin(db: &Db, lease: Lease) -> Result<Self, FenceError> {
+        answered(Self::lock(db, lease)).await
+    }
+
+    async fn lock(db: &Db, lease: Lease) -> Result<Self, FenceError> {
         let began = Instant::now();
         let mut tx = db.begin_with(BEGIN).await.map_err(Error::from)?;
         let held = sqlx::query_scalar!(
@@ -86,7 +90,11 @@ impl Fenced {
     /// Moves the checkpoint and commits, which renews the lease as well: a beat passes by a row that is
     /// locked, so a job that is nearly always in a transaction would lose it. A failure here leaves it open which of the two happened:
     /// the next attempt reads the checkpoint that is there.
-    pub async fn commit(mut self, advance: Advance<'_>) -> Result<(), FenceError> {
+    pub async fn commit(self, advance: Advance<'_>) -> Result<(), FenceError> {
+        answered(self.move_checkpoint(advance)).await
+    }
+
+    async fn move_checkpoint(mut self, advance: Advance<'_>) -> Result<(), FenceError> {
         let phase = advance.checkpoint.phase().as_str();
         let moved = sqlx::query_scalar!(
             "update paceline.sync_runs r

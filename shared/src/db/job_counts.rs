@@ -66,7 +66,7 @@ async fn count_live(db: &Db, turn: Turn) -> Result<bool, Error> {
                    and (l.paused_until > clock_timestamp() or l.breaker <> 'closed'
                         or (l.blocked_until > clock_timestamp() and s.class < l.blocked_below)))),
            room as (
-             select s.provider, greatest(l.max_running - sum(s.jobs) filter (where s.state = 'running'), 0) as jobs
+             select s.provider, greatest(l.max_running - coalesce(sum(s.jobs) filter (where s.state = 'running'), 0), 0) as jobs
                from sums s join paceline.lanes l on l.lane = s.provider
               where l.max_running is not null group by s.provider, l.max_running),
            gone as (delete from paceline.job_counts where state in ('queued', 'waiting', 'running', 'runnable')

@@ -40,7 +40,7 @@ use sqlx::{
     Postgres, Transaction,
     migrate::{MigrateError, Migrator},
 };
-use std::sync::LazyLock;
+use std::{io, sync::LazyLock, time::Duration};
 
 /// Where it is noted which migrations were applied. Not in `public`, which Supabase opens to browsers.
 pub const MIGRATIONS_TABLE: &str = "paceline.schema_migrations";
@@ -125,6 +125,40 @@ pub async fn begin(db: &Db) -> Result<Transaction<'static, Postgres>, Error> {
     const BEGIN: &str = "begin; set local idle_in_transaction_session_timeout = '5s'; \
                          set local statement_timeout = '10s'; set local lock_timeout = '10s'";
     Ok(db.begin_with(BEGIN).await?)
+}
+
+/// How long an answer may take: a little more than the server's own limit for a statement.
+const ANSWER: Duration = Duration::from_secs(12);
+
+/// The same for a short statement that something waits for.
+const SHORT_ANSWER: Duration = Duration::from_secs(4);
+
+/// Gives up a statement of which nothing is heard: [`Error::Unreachable`]. A peer that vanished is otherwise
+/// believed in by the kernel for a quarter of an hour.
+pub fn answered<T, E: From<Error>>(
+    statement: impl Future<Output = Result<T, E>>,
+) -> impl Future<Output = Result<T, E>> {
+    answered_within(ANSWER, statement)
+}
+
+/// The same, sooner: for short statements that something waits for.
+pub fn answered_soon<T, E: From<Error>>(
+    statement: impl Future<Output = Result<T, E>>,
+) -> impl Future<Output = Result<T, E>> {
+    answered_within(SHORT_ANSWER, statement)
+}
+
+fn answered_within<T, E: From<Error>>(
+    limit: Duration,
+    statement: impl Future<Output = Result<T, E>>,
+) -> impl Future<Output = Result<T, E>> {
+    // Some of them are large, and lie in the futures of loops that run as long as the process.
+    let statement = Box::pin(statement);
+    async move {
+        tokio::time::timeout(limit, statement).await.unwrap_or_else(|_elapsed| {
+            Err(Error::from(sqlx::Error::from(io::Error::from(io::ErrorKind::TimedOut))).into())
+        })
+    }
 }
 
 /// Brings the schema to this binary's version, in one transaction: all of it or nothing. Safe when

@@ -135,6 +135,18 @@ pub(super) fn timed<T>(
     }
 }
 
+/// Longer than any single statement takes. Without a limit here, one whose peer vanished would hang for as long
+/// as the kernel believes in that peer.
+const ANSWER: Duration = Duration::from_secs(30);
+
+async fn in_time<T>(
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    tokio::time::timeout(ANSWER, statement)
+        .await
+        .unwrap_or_else(|_elapsed| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+}
+
 /// Whether a connection that comes back into the pool answers. sqlx asks as well, but waits for as long as the
 /// kernel believes in a peer that vanished, a quarter of an hour; each such wait is one connection less.
 async fn still_answers(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
@@ -277,9 +289,9 @@ impl Db {
         match self.route {
             Route::Direct => {
                 let mut connection = self.waited(self.pool.acquire()).await?;
-                connection.fetch_many(query).try_collect().await
+                in_time(connection.fetch_many(query).try_collect()).await
             }
-            Route::Pooler => self.alone(query).await,
+            Route::Pooler => in_time(self.alone(query)).await,
         }
     }
 

@@ -4,7 +4,8 @@
 use super::{Db, Error};
 use std::time::Duration;
 
-/// Makes this month's and the next months' partitions where they are missing; answers how many were.
+/// Makes this month's and the next months' partitions where they are missing; answers how many it made. Waits for
+/// nobody: one that somebody stands in the way of is made the next time.
 pub async fn ensure_partitions(db: &Db) -> Result<i32, Error> {
     let made =
         sqlx::query_scalar!("select paceline.ensure_history_partitions()").fetch_one(db).await?;

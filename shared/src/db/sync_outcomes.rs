@@ -6,7 +6,6 @@ use super::{
     sync_jobs::{FollowUp, follow},
 };
 use crate::{JobId, WorkerId, failure::Failure, job_state::JobState};
-use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
 use std::time::Duration;
@@ -34,12 +33,13 @@ pub enum Outcome {
     Cancelled,
     /// Handed back through no fault of its own; the attempt is given back.
     Released,
-    /// Waits for a time that somebody named; the attempt is given back.
+    /// Waits for a time that somebody named; the attempt is given back. How long that is, and not when: the
+    /// clocks of workers are not Postgres's.
     Parked {
         /// Why: `rate_limit`, `quota_exceeded`.
         reason: &'static str,
-        /// Until when.
-        until: DateTime<Utc>,
+        /// How long to wait.
+        after: Duration,
         /// For the user to read.
         message: String,
     },
@@ -74,8 +74,8 @@ async fn settle_all(db: &Db, outcomes: &[(Lease, Outcome)]) -> Result<Settled, E
             Outcome::Cancelled => Err(End::new(*lease, JobState::Cancelled, None)),
             Outcome::Failed(failure) => Err(End::new(*lease, JobState::Failed, Some(failure))),
             Outcome::Released => Ok(Back { lease: *lease, why: Why::Released }),
-            Outcome::Parked { reason, until, message } => {
-                Ok(Back { lease: *lease, why: Why::Parked { reason, until: *until, message } })
+            Outcome::Parked { reason, after, message } => {
+                Ok(Back { lease: *lease, why: Why::Parked { reason, after: *after, message } })
             }
             Outcome::Retry { failure, after } => {
                 Ok(Back { lease: *lease, why: Why::Retry { failure, after: *after } })
@@ -137,7 +137,7 @@ pub(super) struct Back<'a> {
 pub(super) enum Why<'a> {
     Released,
     Crashed { crashes: i16 },
-    Parked { reason: &'a str, until: DateTime<Utc>, message: &'a str },
+    Parked { reason: &'a str, after: Duration, message: &'a str },
     Retry { failure: &'a Failure, after: Duration },
 }
 
@@ -175,18 +175,17 @@ pub(super) async fn put_back(
         .collect();
     let mut kept = sync_attempts::kept_as(tx, &failed).await?;
     let (ids, epochs, workers) = leases(back.iter().map(|b| &b.lease));
-    let (mut reasons, mut untils, mut delays, mut messages, mut failures, mut crashes) =
-        (vec![], vec![], vec![], vec![], vec![], vec![]);
+    let (mut reasons, mut delays, mut messages, mut failures, mut crashes) =
+        (vec![], vec![], vec![], vec![], vec![]);
     for Back { lease, why } in back {
-        let (reason, until, delay, message, failure, crash) = match why {
-            Why::Released => (None, None, 0.0, None, None, None),
-            Why::Crashed { crashes } => (None, None, 0.0, None, None, Some(*crashes)),
-            Why::Parked { reason, until, message } => {
-                (Some(*reason), Some(*until), 0.0, Some(*message), None, None)
+        let (reason, delay, message, failure, crash) = match why {
+            Why::Released => (None, 0.0, None, None, None),
+            Why::Crashed { crashes } => (None, 0.0, None, None, Some(*crashes)),
+            Why::Parked { reason, after, message } => {
+                (Some(*reason), after.as_secs_f64(), Some(*message), None, None)
             }
             Why::Retry { failure, after } => (
                 Some("retry"),
-                None,
                 after.as_secs_f64(),
                 Some(failure.message.as_str()),
                 kept.remove(lease),
@@ -194,7 +193,6 @@ pub(super) async fn put_back(
             ),
         };
         reasons.push(reason);
-        untils.push(until);
         delays.push(delay);
         messages.push(message);
         failures.push(failure);
@@ -202,11 +200,11 @@ pub(super) async fn put_back(
     }
     let rows = sqlx::query!(
         r#"with asked as (
-             select * from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::timestamptz[], $6::float8[],
-                                  $7::text[], $8::jsonb[], $9::smallint[])
-               as a(id, epoch, worker, waiting_for, until, delay_s, message, failure, crashes)),
+             select * from unnest($1::uuid[], $2::bigint[], $3::uuid[], $4::text[], $5::float8[],
+                                  $6::text[], $7::jsonb[], $8::smallint[])
+               as a(id, epoch, worker, waiting_for, delay_s, message, failure, crashes)),
            mine as materialized (
-             select a.*, coalesce(a.until, clock_timestamp() + make_interval(secs => a.delay_s)) as due, held.moved
+             select a.*, clock_timestamp() + make_interval(secs => a.delay_s) as due, held.moved
                from asked a cross join lateral (
                  select r.checkpoint_at is distinct from r.claimed_checkpoint_at as moved from paceline.sync_runs r
                   where r.job_id = a.id and r.lease_epoch = a.epoch and r.worker = a.worker for update) held),
@@ -247,7 +245,6 @@ pub(super) async fn put_back(
         &epochs,
         &workers,
         &reasons as &[Option<&str>],
-        &untils as &[Option<DateTime<Utc>>],
         &delays,
         &messages as &[Option<&str>],
         &failures as &[Option<Value>],

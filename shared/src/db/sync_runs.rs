@@ -158,15 +158,34 @@ pub struct Reclaimed {
     pub quarantined: usize,
 }
 
-/// Takes up to `limit` jobs from owners that were silent for longer than `lease`.
-///
-/// A crash is counted only when the checkpoint had not moved since the claim and the last beat is
-/// younger than the server: an outage of Postgres is no fault of a job.
-pub async fn reclaim(db: &Db, lease: Duration, limit: i64) -> Result<Reclaimed, Error> {
-    super::timed("reclaim", reclaim_silent(db, lease, limit)).await
+/// What the silence of an owner is put down to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Silence {
+    /// The owner: Postgres was there for others all the time.
+    Crash,
+    /// Perhaps an outage: nobody was there to see that it was not.
+    Outage,
 }
 
-async fn reclaim_silent(db: &Db, lease: Duration, limit: i64) -> Result<Reclaimed, Error> {
+/// Takes up to `limit` jobs from owners that were silent for longer than `lease`.
+///
+/// A crash is counted only when the checkpoint had not moved since the claim, the caller knows of no outage
+/// meanwhile, and the last beat is younger than the server: an outage of Postgres is no fault of a job.
+pub async fn reclaim(
+    db: &Db,
+    lease: Duration,
+    limit: i64,
+    silence: Silence,
+) -> Result<Reclaimed, Error> {
+    super::timed("reclaim", reclaim_silent(db, lease, limit, silence)).await
+}
+
+async fn reclaim_silent(
+    db: &Db,
+    lease: Duration,
+    limit: i64,
+    silence: Silence,
+) -> Result<Reclaimed, Error> {
     let mut tx = super::begin(db).await?;
     let dead = sqlx::query!(
         r#"select r.job_id as "job: JobId", r.lease_epoch, r.worker as "worker!: WorkerId", r.phase as "phase: Phase",
@@ -187,7 +206,7 @@ async fn reclaim_silent(db: &Db, lease: Duration, limit: i64) -> Result<Reclaime
     let (mut back, mut ends) = (vec![], vec![]);
     for row in &dead {
         let lease = Lease { job: row.job, epoch: row.lease_epoch, worker: row.worker };
-        let crashes = match (row.unmoved, row.server_was_up) {
+        let crashes = match (row.unmoved, row.server_was_up && silence == Silence::Crash) {
             (true, true) => row.crashes + 1,
             (true, false) => row.crashes,
             (false, _) => 0,

@@ -140,7 +140,7 @@ impl Job {
             return Self { at: At::Ended(JobState::Cancelled), ..self };
         }
         let attempt = if given_back { self.attempt - 1 } else { self.attempt };
-        Self { at, crashes, attempt, ..self }
+        Self { attempt, crashes, at, ..self }
     }
 
     /// All that the job may be after the act; nothing when the act cannot have had this answer now.

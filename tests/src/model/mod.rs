@@ -1,17 +1,20 @@
-//! The lease protocol, tried: workers, frozen workers, sweepers and people act on the same jobs at the same time,
-//! through the application's own statements on a real Postgres, by the choices of a seeded die. After each round
-//! every job must be what some order of these acts makes of it in a pure model ([`job`]).
+//! The lease protocol, tried against a pure model ([`job`]).
 //!
-//! So there is one live epoch a job, epochs only rise, a stale lease writes nothing, attempts are counted as the
-//! model counts them; and in the end every job ends.
+//! Workers, frozen workers, sweepers and people act on the same jobs at the same time, through the application's own
+//! statements on a real Postgres, by the choices of a seeded die. After each round every job must be what some order of
+//! these acts makes of it in the model. So there is one live epoch a job, epochs only rise, a stale lease writes nothing,
+//! attempts are counted as the model counts them; and in the end every job ends.
 
-mod actors;
+mod acts;
+mod crowd;
 pub mod job;
 mod order;
+mod parts;
 mod tables;
 
-use actors::{Act, Crowd};
+use acts::Act;
 use anyhow::{Context, Result, bail, ensure};
+use crowd::Crowd;
 use job::{At, Job};
 use order::Timed;
 use paceline_shared::{

@@ -21,7 +21,6 @@ struct Row {
     waits: bool,
     worker: Option<Uuid>,
     moved: bool,
-    silent: bool,
     beat_age_s: f64,
     status: Option<String>,
 }
@@ -33,17 +32,15 @@ pub(super) async fn read(db: &Db, jobs: &[JobId]) -> Result<HashMap<JobId, (Job,
         "select j.id, j.lease_epoch, j.attempt, j.crashes, j.cancel_requested_at is not null as cancel,
                 coalesce((r.checkpoint ->> 'next_page')::int, 1) as page, j.waiting_for is not null as waits, j.worker,
                 coalesce(r.checkpoint_at is distinct from r.claimed_checkpoint_at, false) as moved,
-                coalesce(r.beat_at < clock_timestamp() - make_interval(secs => $2), false) as silent,
                 coalesce(extract(epoch from clock_timestamp() - r.beat_at)::float8, 0) as beat_age_s,
                 null::text as status
            from paceline.sync_jobs j left join paceline.sync_runs r on r.job_id = j.id where j.id = any($1)
          union all
          select id, lease_epoch, attempt, crashes, false, coalesce((checkpoint ->> 'next_page')::int, 1), false, null,
-                false, false, 0, status
+                false, 0, status
            from paceline.sync_history where id = any($1)",
     )
     .bind(&ids)
-    .bind(LEASE.as_secs_f64())
     .fetch_all(db)
     .await?;
     let mut jobs = HashMap::with_capacity(rows.len());
@@ -52,9 +49,11 @@ pub(super) async fn read(db: &Db, jobs: &[JobId]) -> Result<HashMap<JobId, (Job,
             (Some("completed"), ..) => At::Ended(JobState::Completed),
             (Some("failed"), ..) => At::Ended(JobState::Failed),
             (Some(_), ..) => At::Ended(JobState::Cancelled),
-            (None, Some(worker), _) => {
-                At::Running { worker: WorkerId(worker), moved: row.moved, silent: row.silent }
-            }
+            (None, Some(worker), _) => At::Running {
+                worker: WorkerId(worker),
+                moved: row.moved,
+                silent: row.beat_age_s > LEASE.as_secs_f64(),
+            },
             (None, None, true) => At::Waiting,
             (None, None, false) => At::Queued,
         };

@@ -5,13 +5,14 @@ use super::{
     noop,
     report::{Bound, Report},
 };
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
+use paceline_api::auth::Role;
 use paceline_tests::{
+    client::{Answer, Client},
     stack::{Stack, WorkerSetup},
     wait::eventually,
 };
-use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -58,7 +59,8 @@ const FAILED: &str = "
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Operation {
-    operation_id: String,
+    #[serde(rename = "operationId")]
+    id: String,
     state: String,
     expected: i64,
     done: i64,
@@ -77,11 +79,7 @@ pub(crate) async fn prove(options: &Options) -> Result<Report> {
     let rows = if options.short { 10_000 } else { options.rows };
     let (accepted_ms, done_s) = if options.short { (1_000.0, 30.0) } else { (200.0, 15.0) };
     let mut stack = Stack::new().await;
-    let admin = Admin {
-        http: reqwest::Client::builder().timeout(Duration::from_secs(30)).build()?,
-        base: format!("http://{}/api/v1/admin", stack.api.address()),
-        token: stack.token("the-admin", Some("admin")),
-    };
+    let admin = Admin(stack.staff("the-admin", Role::Admin));
     let mut workers = Vec::new();
     for _ in 0..2 {
         workers.push(stack.worker_with(WorkerSetup { slots: 100, ..WorkerSetup::default() }).await);
@@ -182,11 +180,7 @@ fn share(part: i64, of: i32) -> f64 {
 }
 
 /// An admin at the API.
-struct Admin {
-    http: reqwest::Client,
-    base: String,
-    token: String,
-}
+struct Admin(Client);
 
 impl Admin {
     /// Asks for all failed jobs to be retried; answers how long it took to be accepted, and since when it runs.
@@ -201,12 +195,12 @@ impl Admin {
         let took = began.elapsed();
         let operation: Operation = serde_json::from_value(accepted)?;
         ensure!(operation.expected == i64::from(expect), "{operation:?}");
-        Ok((took, began, operation.operation_id))
+        Ok((took, began, operation.id))
     }
 
     async fn operation(&self, id: &str) -> Result<Operation> {
-        let answer = self.ask(Method::GET, &format!("/operations/{id}"), None).await?;
-        Ok(serde_json::from_value(answer)?)
+        let answer = self.0.get(&format!("/api/v1/admin/operations/{id}")).await;
+        Ok(serde_json::from_value(answered(answer)?)?)
     }
 
     /// Waits for its end.
@@ -218,19 +212,11 @@ impl Admin {
     }
 
     async fn post(&self, path: &str, body: Value) -> Result<Value> {
-        self.ask(Method::POST, path, Some(body)).await
+        answered(self.0.post(&format!("/api/v1/admin{path}"), &body).await)
     }
+}
 
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value> {
-        let mut request =
-            self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.token);
-        if let Some(body) = body {
-            request = request.json(&body);
-        }
-        let answer = request.send().await?;
-        let status = answer.status();
-        let text = answer.text().await?;
-        ensure!(status.is_success() && status != StatusCode::NO_CONTENT, "{path}: {status} {text}");
-        serde_json::from_str(&text).with_context(|| format!("{path} answered {text}"))
-    }
+fn answered(answer: Answer) -> Result<Value> {
+    ensure!(answer.status.is_success(), "{answer:?}");
+    Ok(answer.body)
 }

@@ -32,14 +32,18 @@ const FILL: &str = "
     insert into public.sync_progress (id, uid, external_id, provider, job_type, created_at, updated_at)
     select id, user_id, user_id::text, 'strava', 'activities', created_at, created_at from job";
 
-/// Empties what earlier rounds left, so that each begins alike.
+/// Empties what earlier rounds left, so that each begins alike. A table at a time: workers hold several.
 pub(crate) async fn clear(db: &PgPool) -> Result<()> {
-    sqlx::raw_sql(
-        "truncate paceline.sync_jobs, paceline.sync_runs, paceline.sync_history, paceline.sync_attempts,
-                  public.sync_progress; checkpoint",
-    )
-    .execute(db)
-    .await?;
+    for statement in [
+        "truncate paceline.sync_jobs",
+        "truncate paceline.sync_runs",
+        "truncate paceline.sync_history",
+        "truncate paceline.sync_attempts",
+        "truncate public.sync_progress",
+        "checkpoint",
+    ] {
+        sqlx::raw_sql(statement).execute(db).await?;
+    }
     Ok(())
 }
 

@@ -41,7 +41,9 @@ async fn a_cancel_is_forgotten_by_no_way_back_into_the_queue() {
     let (person, lease) = bench.running("reclaimed").await;
     sync_jobs::cancel(&bench, person.user, lease.job).await.unwrap();
     bench.age(lease.job, Duration::from_mins(1)).await;
-    let swept = sync_runs::reclaim(&bench, Duration::from_secs(13), 10).await.unwrap();
+    let swept = sync_runs::reclaim(&bench, Duration::from_secs(13), 10, sync_runs::Silence::Crash)
+        .await
+        .unwrap();
     assert_eq!((swept.queued, swept.cancelled), (0, 1));
     assert_eq!(bench.state(lease.job).await, "cancelled");
     assert!(bench.claim(WorkerId::fresh()).await.is_empty());

@@ -97,7 +97,11 @@ async fn an_owner_inside_a_transaction_is_passed_by_and_loses_the_job_afterwards
     let (_, lease) = bench.running("ann").await;
     bench.age(lease.job, Duration::from_mins(1)).await;
     let holding = Fenced::begin(&bench, lease).await.unwrap();
-    let sweep = async || sync_runs::reclaim(&bench, Duration::from_secs(13), 100).await.unwrap();
+    let sweep = async || {
+        sync_runs::reclaim(&bench, Duration::from_secs(13), 100, sync_runs::Silence::Crash)
+            .await
+            .unwrap()
+    };
     assert_eq!(sweep().await, Reclaimed::default(), "its row is locked");
     drop(holding);
     until("it is reclaimed", Duration::from_secs(5), async || sweep().await.queued == 1).await;
@@ -113,7 +117,11 @@ async fn an_owner_that_freezes_inside_a_transaction_is_ended_by_the_server() {
     staged_pages::put(&mut frozen, 1, 1, b"page").await.unwrap();
     let limit = IDLE_LIMIT + Duration::from_secs(3);
     until("it is reclaimed though the owner still hangs in its transaction", limit, async || {
-        sync_runs::reclaim(&bench, Duration::from_secs(13), 100).await.unwrap().queued == 1
+        sync_runs::reclaim(&bench, Duration::from_secs(13), 100, sync_runs::Silence::Crash)
+            .await
+            .unwrap()
+            .queued
+            == 1
     })
     .await;
     let late = advance(Checkpoint::Fetch { next_page: 2 }, &Counts::default(), None).checkpoint;
@@ -135,7 +143,7 @@ async fn of_a_finish_and_a_reclaim_at_the_same_moment_exactly_one_wins() {
         let outcomes = [(lease, Outcome::Completed)];
         let (finished, reclaimed) = tokio::join!(
             sync_outcomes::settle(&bench, &outcomes),
-            sync_runs::reclaim(&bench, Duration::from_secs(13), 100)
+            sync_runs::reclaim(&bench, Duration::from_secs(13), 100, sync_runs::Silence::Crash)
         );
         let finished = finished.unwrap().held.len();
         let reclaimed = reclaimed.unwrap().queued;

@@ -44,3 +44,26 @@ async fn without_its_partition_a_sync_still_ends_and_making_it_late_harms_nothin
     assert_eq!(made, 0, "its rows are in the default partition, so the month stays there");
     assert_eq!(bench.state(lease.job).await, "completed");
 }
+
+#[tokio::test]
+async fn a_partition_is_made_without_standing_in_the_way_of_whoever_ends_a_sync() {
+    let bench = Bench::new().await;
+    let newest: String = sqlx::query_scalar(
+        "select inhrelid::regclass::text from pg_inherits where inhparent = 'paceline.sync_history'::regclass
+            and inhrelid::regclass::text ~ '[0-9]{6}$' order by 1 desc limit 1",
+    )
+    .fetch_one(&*bench)
+    .await
+    .unwrap();
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("drop table {newest}")))
+        .execute(&*bench)
+        .await
+        .unwrap();
+    let mut reads = bench.begin().await.unwrap();
+    sqlx::query("select from paceline.sync_history limit 1").fetch_all(&mut *reads).await.unwrap();
+    let made =
+        tokio::time::timeout(Duration::from_secs(2), sync_history::ensure_partitions(&bench));
+    assert_eq!(made.await.expect("it does not wait").unwrap(), 0);
+    drop(reads);
+    assert_eq!(sync_history::ensure_partitions(&bench).await.unwrap(), 1, "the next time");
+}

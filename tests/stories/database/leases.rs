@@ -1,12 +1,12 @@
 //! Beats and reclaim: who is silent loses, and what counts as a crash.
 
 use super::*;
-use paceline_shared::db::sync_runs::{self, Beat, Reclaimed};
+use paceline_shared::db::sync_runs::{self, Beat, CRASHES_ALLOWED, Reclaimed, Silence};
 
 const LEASE: Duration = Duration::from_secs(13);
 
 async fn sweep(bench: &Bench) -> Reclaimed {
-    sync_runs::reclaim(bench, LEASE, 100).await.unwrap()
+    sync_runs::reclaim(bench, LEASE, 100, Silence::Crash).await.unwrap()
 }
 
 async fn crashes(bench: &Bench, job: JobId) -> i16 {
@@ -38,7 +38,7 @@ async fn lose_a_worker(bench: &Bench) -> (Lease, Reclaimed) {
 /// For crashes to be counted the last beat must be younger than the server, which may be as young as
 /// this test: so the lease is made short here, not the beat old.
 async fn sweep_at_once(bench: &Bench) -> Reclaimed {
-    sync_runs::reclaim(bench, Duration::ZERO, 100).await.unwrap()
+    sync_runs::reclaim(bench, Duration::ZERO, 100, Silence::Crash).await.unwrap()
 }
 
 #[tokio::test]
@@ -167,6 +167,19 @@ async fn an_outage_of_the_server_is_no_fault_of_the_jobs() {
 }
 
 #[tokio::test]
+async fn a_sweeper_that_was_cut_off_itself_counts_no_crash_and_forgets_none() {
+    let bench = Bench::new().await;
+    let (_, job) = bench.queued("ann").await;
+    lose_a_worker(&bench).await;
+    for _ in 0..CRASHES_ALLOWED {
+        any_claim(&bench).await;
+        let swept = sync_runs::reclaim(&bench, Duration::ZERO, 100, Silence::Outage).await;
+        assert_eq!(swept.unwrap(), Reclaimed { queued: 1, ..Reclaimed::default() });
+        assert_eq!(crashes(&bench, job).await, 1);
+    }
+}
+
+#[tokio::test]
 async fn many_sweepers_at_once_reclaim_each_job_once() {
     let bench = Bench::new().await;
     for n in 0..60 {
@@ -177,7 +190,7 @@ async fn many_sweepers_at_once_reclaim_each_job_once() {
     for job in &claimed {
         bench.age(job.id, LEASE * 2).await;
     }
-    let sweepers = (0..6).map(|_| sync_runs::reclaim(&bench, LEASE, 25));
+    let sweepers = (0..6).map(|_| sync_runs::reclaim(&bench, LEASE, 25, Silence::Crash));
     let swept: usize = futures::future::join_all(sweepers)
         .await
         .into_iter()
@@ -254,7 +267,7 @@ async fn beats_and_sweeps_read_what_runs_however_many_jobs_are_parked() {
     // Often enough for a plan to be kept.
     for _ in 0..8 {
         sync_runs::beat(&db, &presence(worker), &held).await.unwrap();
-        sync_runs::reclaim(&db, LEASE, 100).await.unwrap();
+        sync_runs::reclaim(&db, LEASE, 100, Silence::Crash).await.unwrap();
         sync_runs::stuck(&db, Duration::from_mins(10)).await.unwrap();
     }
     let after = scans(&db, "sync_runs").await;

@@ -63,7 +63,9 @@ async fn whoever_freezes_while_he_reclaims_keeps_no_row() {
     let (_, lease) = bench.running("ann").await;
     bench.age(lease.job, Duration::from_mins(1)).await;
     forget(&bench).await;
-    let swept = sync_runs::reclaim(&bench, Duration::from_secs(13), 10).await.unwrap();
+    let swept = sync_runs::reclaim(&bench, Duration::from_secs(13), 10, sync_runs::Silence::Crash)
+        .await
+        .unwrap();
     assert_eq!(swept.queued, 1);
     assert_limited(&bench, "reclaim").await;
 }
@@ -91,7 +93,11 @@ async fn such_a_transaction_is_ended_by_the_server_when_its_owner_freezes() {
     bench.age(lease.job, Duration::from_mins(1)).await;
     let mut frozen = paceline_shared::db::begin(&bench).await.unwrap();
     sqlx::query("select from paceline.sync_runs for update").execute(&mut *frozen).await.unwrap();
-    let sweep = async || sync_runs::reclaim(&bench, Duration::from_secs(13), 10).await.unwrap();
+    let sweep = async || {
+        sync_runs::reclaim(&bench, Duration::from_secs(13), 10, sync_runs::Silence::Crash)
+            .await
+            .unwrap()
+    };
     assert_eq!(sweep().await.queued, 0, "its row is locked");
     until("it is reclaimed", IDLE_LIMIT + Duration::from_secs(3), async || {
         sweep().await.queued == 1

@@ -4,6 +4,7 @@ mod backfill;
 mod bulk;
 mod cancel;
 mod claims;
+mod counts;
 mod enqueue;
 mod fence;
 mod follow_up;
@@ -282,7 +283,7 @@ fn goes_back() -> [(&'static str, Outcome); 3] {
             "parked",
             Outcome::Parked {
                 reason: "quota_exceeded",
-                until: Utc::now() + chrono::Duration::minutes(9),
+                after: Duration::from_mins(9),
                 message: "later".to_owned(),
             },
         ),

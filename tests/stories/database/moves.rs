@@ -79,7 +79,9 @@ async fn make(bench: &Bench, a_move: &Move, person: Person, lease: Lease) {
                 .await
                 .unwrap();
             // Crashes count when the last beat is younger than the server, which may be very young.
-            sync_runs::reclaim(bench, Duration::ZERO, 100).await.unwrap();
+            sync_runs::reclaim(bench, Duration::ZERO, 100, sync_runs::Silence::Crash)
+                .await
+                .unwrap();
         }
         Move::Cancel => {
             let asked = sync_jobs::cancel(bench, person.user, lease.job).await.unwrap();

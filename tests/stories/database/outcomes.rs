@@ -44,9 +44,21 @@ async fn only_the_jobs_own_failure_costs_an_attempt() {
 async fn a_parked_job_shows_its_reason_and_when_it_goes_on() {
     let bench = Bench::new().await;
     let (_, lease) = bench.running("ann").await;
-    let until: DateTime<Utc> = "2030-01-01T10:15:00Z".parse().unwrap();
-    let parked = Outcome::Parked { reason: "rate_limit", until, message: "at 10:15".to_owned() };
+    let after = Duration::from_mins(15);
+    let parked = Outcome::Parked { reason: "rate_limit", after, message: "at 10:15".to_owned() };
     bench.settle(lease, parked).await;
+    let due: DateTime<Utc> =
+        sqlx::query_scalar("select run_at from paceline.sync_jobs where id = $1")
+            .bind(lease.job.0)
+            .fetch_one(&*bench)
+            .await
+            .unwrap();
+    let left: f64 = sqlx::query_scalar("select extract(epoch from $1 - clock_timestamp())::float8")
+        .bind(due)
+        .fetch_one(&*bench)
+        .await
+        .unwrap();
+    assert!((880.0..=900.0).contains(&left), "by Postgres's clock: {left}");
     let (status, waiting, message): (String, serde_json::Value, String) =
         sqlx::query_as("select status, waiting, message from public.sync_progress where id = $1")
             .bind(lease.job.0)
@@ -56,7 +68,7 @@ async fn a_parked_job_shows_its_reason_and_when_it_goes_on() {
     assert_eq!((status.as_str(), message.as_str()), ("waiting", "at 10:15"));
     assert_eq!(waiting["reason"], "rate_limit");
     let shown: DateTime<Utc> = waiting["resetAt"].as_str().unwrap().parse().unwrap();
-    assert_eq!(shown, until);
+    assert_eq!(shown, due);
 }
 
 #[tokio::test]

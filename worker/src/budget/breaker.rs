@@ -1,16 +1,16 @@
 //! What this process knows of a provider's breaker, and what it has seen of the provider's calls. The
 //! decisions are the fleet's, in [`paceline_shared::db::breakers`]. Pure.
 
-use chrono::{DateTime, Utc};
+use std::time::Instant;
 
 /// How the breaker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Closed,
     /// No calls until then.
-    Open(DateTime<Utc>),
+    Open(Instant),
     /// Another worker is finding out.
-    ProbedElsewhere(DateTime<Utc>),
+    ProbedElsewhere(Instant),
     /// This process may make calls, one at a time, until one has an end.
     Probing,
 }
@@ -43,7 +43,7 @@ impl Default for Breaker {
 
 impl Breaker {
     /// A call has ended. `pause`: until when nothing is asked if it was a probe that failed.
-    pub(super) fn ended(&mut self, probe: bool, failed: bool, pause: DateTime<Utc>) {
+    pub(super) fn ended(&mut self, probe: bool, failed: bool, pause: Instant) {
         if probe {
             if self.state == State::Probing {
                 self.verdict = Some(!failed);
@@ -88,8 +88,8 @@ impl Breaker {
 mod tests {
     use super::*;
 
-    fn later() -> DateTime<Utc> {
-        Utc::now() + chrono::TimeDelta::seconds(10)
+    fn later() -> Instant {
+        Instant::now() + std::time::Duration::from_secs(10)
     }
 
     #[test]

@@ -7,9 +7,9 @@ use super::{
     limits::Tier,
     meter::Inner,
     pool::Pool,
+    tally::Account,
     terms::{after, reason},
 };
-use chrono::Utc;
 use paceline_shared::{
     Provider,
     db::{self, breakers, budgets},
@@ -51,18 +51,27 @@ pub(super) async fn run(process: Arc<Process>, end: CancellationToken) {
         away = kept.is_err();
     }
     for meter in process.meters() {
-        {
-            let mut state = meter.state();
-            let returned = state.pools.values_mut().flat_map(Pool::empty).collect();
-            state.give_back(returned);
-        }
-        if let Err(error) = account(&meter).await {
+        if let Err(error) = close(&meter).await {
             tracing::warn!(reason = error.reason(), "reserved calls were not given back");
         }
     }
     if let Err(error) = budgets::leave(&process.db, process.worker).await {
         tracing::debug!(reason = error.reason(), "empty reservations are left");
     }
+}
+
+/// Gives back all that is reserved.
+async fn close(meter: &Inner) -> Result<(), db::Error> {
+    let _turn = meter.asking.lock().await;
+    {
+        let mut state = meter.state();
+        let returned = state.pools.values_mut().flat_map(Pool::empty).collect();
+        state.give_back(returned);
+    }
+    if meter.state().tally.is_owed() {
+        account(meter).await?;
+    }
+    account(meter).await
 }
 
 async fn keep(process: &Process, is_second: bool) -> Result<(), db::Error> {
@@ -79,33 +88,28 @@ async fn keep(process: &Process, is_second: bool) -> Result<(), db::Error> {
             state.pools.retain(|_, pool| !pool.is_idle());
             state.give_back(returned);
         }
-        account(meter).await?;
+        {
+            let _turn = meter.asking.lock().await;
+            account(meter).await?;
+        }
         tell_breaker(meter).await?;
     }
-    let tripped = breakers::tripped(&process.db).await?;
+    let tripped = db::answered_soon(breakers::tripped(&process.db)).await?;
     for meter in &meters {
         learn(meter, tripped.iter().find(|one| one.provider == meter.terms.provider)).await?;
     }
     Ok(())
 }
 
-/// Brings the tally to the books, and looks what they say now.
-async fn account(meter: &Inner) -> Result<(), db::Error> {
-    let process = &meter.process;
+/// Brings the tally to the books, and looks what they say now. Meanwhile nothing is reserved: the caller has
+/// [`Inner::asking`].
+pub(super) async fn account(meter: &Inner) -> Result<(), db::Error> {
+    let Process { db, worker, call_lasts, .. } = &*meter.process;
     let asked = Instant::now();
-    let entries = meter.state().tally.take();
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let accounted =
-        budgets::account(&process.db, process.worker, &entries, process.call_lasts).await;
-    let standings = match accounted {
-        Ok(standings) => standings,
-        Err(error) => {
-            meter.state().tally.put_back(entries);
-            return Err(error);
-        }
-    };
+    let Some(Account { seq, entries }) = meter.state().tally.account() else { return Ok(()) };
+    let standings =
+        db::answered_soon(budgets::account(db, (*worker, seq), &entries, *call_lasts)).await?;
+    meter.state().tally.heard();
     meter.state().contact = asked;
     for standing in standings {
         let budgets::Standing { scope, window_s, limit, used, reserved, opens_at } = &standing;
@@ -141,9 +145,9 @@ async fn tell_breaker(meter: &Inner) -> Result<(), db::Error> {
     let verdict = meter.state().breaker.verdict();
     if let Some(works) = verdict {
         let told = if works {
-            breakers::close(db, provider, *worker).await?
+            db::answered_soon(breakers::close(db, provider, *worker)).await?
         } else {
-            breakers::reopen(db, provider, *worker, rules).await?
+            db::answered_soon(breakers::reopen(db, provider, *worker, rules)).await?
         };
         meter.state().breaker.verdict_told();
         if told {
@@ -154,7 +158,7 @@ async fn tell_breaker(meter: &Inner) -> Result<(), db::Error> {
     if calls == 0 {
         return Ok(());
     }
-    match breakers::count(db, provider, calls, failures, rules).await {
+    match db::answered_soon(breakers::count(db, provider, calls, failures, rules)).await {
         Ok(true) => moved(meter.process.as_ref(), provider, "open"),
         Ok(false) => {}
         Err(error) => {
@@ -169,23 +173,27 @@ async fn tell_breaker(meter: &Inner) -> Result<(), db::Error> {
 async fn learn(meter: &Inner, tripped: Option<&breakers::Tripped>) -> Result<(), db::Error> {
     let Process { db, worker, rules, .. } = &*meter.process;
     let provider = meter.terms.provider;
+    // How long, and not when: this process's clock is not Postgres's.
+    let end = |tripped: &breakers::Tripped| {
+        Instant::now() + Duration::from_millis(u64::try_from(tripped.left_ms).unwrap_or_default())
+    };
     let state = match tripped {
         None => State::Closed,
         Some(tripped) if tripped.left_ms == 0 => {
             if !meter.process.drain.is_cancelled()
-                && breakers::probe(db, provider, *worker, rules).await?
+                && db::answered_soon(breakers::probe(db, provider, *worker, rules)).await?
             {
                 moved(meter.process.as_ref(), provider, "half_open");
                 State::Probing
             } else {
-                State::ProbedElsewhere(
-                    Utc::now() + chrono::TimeDelta::from_std(rules.probe).unwrap_or_default(),
-                )
+                State::ProbedElsewhere(Instant::now() + rules.probe)
             }
         }
         Some(breakers::Tripped { probe: Some(probe), .. }) if probe == worker => State::Probing,
-        Some(breakers::Tripped { probe: Some(_), until, .. }) => State::ProbedElsewhere(*until),
-        Some(breakers::Tripped { until, .. }) => State::Open(*until),
+        Some(tripped @ breakers::Tripped { probe: Some(_), .. }) => {
+            State::ProbedElsewhere(end(tripped))
+        }
+        Some(tripped) => State::Open(end(tripped)),
     };
     meter.state().breaker.learn(state);
     metrics::gauge!("paceline_breaker_state", "provider" => provider.as_str())

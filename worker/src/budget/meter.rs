@@ -4,13 +4,14 @@ use super::{
     Process,
     breaker::{Breaker, State as BreakerState},
     gate::Door,
+    keeper,
     limits::Tier,
     pool::{Bucket, Key, Pool, Returned, Taken},
     tally::Tally,
     terms::{Call, RATE_LIMIT, Reading, Terms},
 };
 use crate::providers::http::{Closed, Gate};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
@@ -36,9 +37,12 @@ const PATIENCE: Duration = Duration::from_millis(2_500);
 /// How often it looks whether others gave something back.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// A job that found everything reserved by others comes back after this.
-const COME_BACK: TimeDelta = TimeDelta::seconds(2);
+const COME_BACK: Duration = Duration::from_secs(2);
 /// Jobs that wait for a window do not all come back at its first instant, but within this or a tenth of it.
 const SPREAD: Duration = Duration::from_secs(4);
+
+/// What was written of a lane is not written again for so long. Somebody may have changed it meanwhile.
+const REMEMBER: Duration = Duration::from_secs(3);
 
 /// A provider's meter. Clones share it.
 #[derive(Clone, Debug)]
@@ -76,8 +80,9 @@ pub(super) struct Inner {
     pace: DefaultDirectRateLimiter,
     /// One probe at a time.
     probe: Arc<Semaphore>,
-    /// One wish at a time: what it brings may be enough for all who wait.
-    asking: tokio::sync::Mutex<()>,
+    /// One wish at a time: what it brings may be enough for all who wait. And none while an account is told, for
+    /// that says what is open.
+    pub(super) asking: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -92,7 +97,15 @@ pub(super) struct State {
     /// The windows are known to Postgres.
     pub(super) ensured: bool,
     /// What the lane was last blocked with.
-    pub(super) blocked: Option<(DateTime<Utc>, Tier)>,
+    pub(super) blocked: Option<Blocked>,
+}
+
+/// A block that this process wrote, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Blocked {
+    until: DateTime<Utc>,
+    tier: Tier,
+    at: Instant,
 }
 
 impl State {
@@ -139,14 +152,15 @@ impl Inner {
 
     /// Past the breaker: with a permit, as the one probe.
     pub(super) async fn pass_breaker(&self) -> Result<Option<OwnedSemaphorePermit>, Closed> {
-        let pause = TimeDelta::from_std(self.process.rules.pause).unwrap_or(COME_BACK);
         let mut permit = None;
         loop {
             let state = self.state().breaker.state;
             let until = match state {
                 BreakerState::Closed => return Ok(None),
                 BreakerState::Open(until) => until,
-                BreakerState::ProbedElsewhere(until) => until.min(Utc::now() + pause),
+                BreakerState::ProbedElsewhere(until) => {
+                    until.min(Instant::now() + self.process.rules.pause)
+                }
                 BreakerState::Probing if permit.is_some() => return Ok(permit),
                 BreakerState::Probing => {
                     // Whoever comes next sees what this probe found out.
@@ -154,15 +168,16 @@ impl Inner {
                     continue;
                 }
             };
-            return Err(self.wait("breaker_open", until, self.terms.provider.as_str().to_owned()));
+            let after = until.saturating_duration_since(Instant::now());
+            return Err(self.wait("breaker_open", after, self.terms.provider.as_str().to_owned()));
         }
     }
 
-    pub(super) fn wait(&self, reason: &'static str, until: DateTime<Utc>, scope: String) -> Closed {
+    pub(super) fn wait(&self, reason: &'static str, after: Duration, scope: String) -> Closed {
         metrics::counter!("paceline_provider_waits_total",
             "provider" => self.terms.provider.as_str(), "reason" => reason)
         .increment(1);
-        Closed::Wait { reason, until, scope }
+        Closed::Wait { reason, after, scope }
     }
 
     /// A reserved call: from the stock, or asked for. Asks ahead when the stock is low.
@@ -174,33 +189,29 @@ impl Inner {
         let _waiting = Waiting { meter: self, key: &door.key };
         let patient_until = Instant::now() + PATIENCE;
         loop {
-            let asked = self.ask(door).await.map_err(Closed::Unmetered)?;
+            let asked = self.ask_to_the_end(door).await.map_err(Closed::Unmetered)?;
             if let Some(taken) = self.take(door) {
                 return Ok(taken);
             }
-            let (reason, until, scope, pause) = match asked {
+            let (reason, after, scope, pause) = match asked {
                 // Others who waited were faster.
                 None | Some(Reserved::Granted { .. }) => continue,
                 // The window is there by now.
-                Some(Reserved::Unknown) => {
-                    (RATE_LIMIT, Utc::now() + COME_BACK, String::new(), LOOK_AGAIN)
-                }
-                Some(Reserved::Spent { scope, window_s, until }) => {
+                Some(Reserved::Unknown) => (RATE_LIMIT, COME_BACK, String::new(), LOOK_AGAIN),
+                Some(Reserved::Spent { scope, window_s, wait, .. }) => {
                     let spread =
                         SPREAD.min(Duration::from_secs(window_s.unsigned_abs().into()) / 10);
-                    let until = until + spread.mul_f64(fastrand::f64());
-                    return Err(self.wait(door.reason(&scope, window_s), until, scope));
+                    let after = wait + spread.mul_f64(fastrand::f64());
+                    return Err(self.wait(door.reason(&scope, window_s), after, scope));
                 }
-                Some(Reserved::Border { wait }) => {
-                    (RATE_LIMIT, Utc::now() + COME_BACK, String::new(), wait)
-                }
-                Some(Reserved::Held { scope, window_s, until, wait }) => {
-                    let soon = (Utc::now() + COME_BACK).min(until);
+                Some(Reserved::Border { wait }) => (RATE_LIMIT, COME_BACK, String::new(), wait),
+                Some(Reserved::Held { scope, window_s, wait }) => {
+                    let soon = COME_BACK.min(wait);
                     (door.reason(&scope, window_s), soon, scope, wait.min(LOOK_AGAIN))
                 }
             };
             if Instant::now() + pause > patient_until {
-                return Err(self.wait(reason, until, scope));
+                return Err(self.wait(reason, after, scope));
             }
             tokio::time::sleep(pause.mul_f64(1.0 + fastrand::f64() / 8.0)).await;
         }
@@ -223,6 +234,19 @@ impl Inner {
             });
         }
         taken
+    }
+
+    /// As [`Self::ask`], also when the caller's job is stopped meanwhile: what is granted has an owner.
+    async fn ask_to_the_end(self: &Arc<Self>, door: &Door) -> Result<Option<Reserved>, db::Error> {
+        let (meter, door) = (self.clone(), door.clone());
+        match tokio::spawn(async move { meter.ask(&door).await }).await {
+            Ok(asked) => asked,
+            Err(ended) => match ended.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and this with it.
+                Err(_aborted) => std::future::pending().await,
+            },
+        }
     }
 
     /// Asks for stock; `None` if there is some by the time that it is this call's turn.
@@ -251,15 +275,29 @@ impl Inner {
     async fn reserve(&self, door: &Door) -> Result<Reserved, db::Error> {
         let Process { db, worker, .. } = &*self.process;
         if !self.state().ensured {
-            budgets::ensure(db, &self.terms.windows).await?;
+            db::answered_soon(budgets::ensure(db, &self.terms.windows)).await?;
             self.state().ensured = true;
         }
-        let (want, asked) = {
+        if self.state().tally.is_owed() {
+            keeper::account(self).await?;
+        }
+        let (want, seq, asked) = {
             let mut state = self.state();
-            (state.pools.entry(door.key.clone()).or_default().wish(), Instant::now())
+            let want = state.pools.entry(door.key.clone()).or_default().wish();
+            (want, state.tally.next_seq(), Instant::now())
         };
-        let answer =
-            budgets::reserve(db, *worker, &door.windows, want, door.key.tier.percent()).await?;
+        let percent = door.key.tier.percent();
+        let wish = budgets::reserve(db, (*worker, seq), &door.windows, want, percent);
+        let answer = match db::answered_soon(wish).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                let mut state = self.state();
+                for window in &door.windows {
+                    state.tally.doubt(&window.scope, window.window_s);
+                }
+                return Err(error);
+            }
+        };
         match &answer {
             Reserved::Granted { calls, slots, as_of, valid_for } => {
                 let bucket = Bucket {
@@ -274,8 +312,10 @@ impl Inner {
                 state.tally.reserved(slots, *calls);
                 state.pools.entry(door.key.clone()).or_default().add(bucket);
             }
-            Reserved::Unknown => budgets::ensure(db, &door.windows).await?,
-            Reserved::Spent { scope, window_s, until } if door.key.user.as_ref() != Some(scope) => {
+            Reserved::Unknown => db::answered_soon(budgets::ensure(db, &door.windows)).await?,
+            Reserved::Spent { scope, window_s, until, .. }
+                if door.key.user.as_ref() != Some(scope) =>
+            {
                 let reason = door.reason(scope, *window_s);
                 self.block(door.key.tier, *until, reason, scope).await?;
             }
@@ -293,18 +333,21 @@ impl Inner {
         scope: &str,
     ) -> Result<(), db::Error> {
         let known = self.state().blocked;
-        if known.is_some_and(|(end, wider)| end > Utc::now() && end >= until && wider >= tier) {
+        if known.is_some_and(|block| {
+            block.at.elapsed() < REMEMBER && block.until >= until && block.tier >= tier
+        }) {
             return Ok(());
         }
         let provider = self.terms.provider;
         let (below, reason, scope) = (tier.classes_below(), reason.to_owned(), scope.to_owned());
         let block = lanes::Block { until, below, reason, scope };
-        if lanes::block(&self.process.db, provider, &block).await? {
+        let at = Instant::now();
+        if db::answered_soon(lanes::block(&self.process.db, provider, &block)).await? {
             let lanes::Block { below, reason, scope, .. } = block;
             tracing::info!(%provider, scope, reason, below, %until, "calls are spent: the lane is blocked");
             self.process.notifier.say(notify::LANES, provider.as_str());
+            self.state().blocked = Some(Blocked { until, tier, at });
         }
-        self.state().blocked = Some((until, tier));
         Ok(())
     }
 
@@ -362,8 +405,8 @@ impl Inner {
     }
 
     pub(super) fn ended(&self, probe: bool, failed: bool) {
-        let pause = TimeDelta::from_std(self.process.rules.pause).unwrap_or(COME_BACK);
-        self.state().breaker.ended(probe, failed, Utc::now() + pause);
+        let pause = Instant::now() + self.process.rules.pause;
+        self.state().breaker.ended(probe, failed, pause);
         if probe {
             self.process.urgent.notify_one();
         }

@@ -1,26 +1,49 @@
-//! What this process owes the books: calls reserved, made and given back since it last accounted. Pure.
+//! What this process owes the books: calls made since it last accounted, and those it has open. Pure.
+//!
+//! An account whose answer was lost may have been booked, so it is told again as it was, by the same number,
+//! before anything else is.
 
 use paceline_shared::db::budgets::{Entry, Slot, Told};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[derive(Debug, Default)]
 struct Line {
     /// Reserved, and neither made nor given back.
     open: i32,
     made: i32,
-    returned: i32,
     unheard: i32,
     refused: i32,
     told: Option<Told>,
 }
 
+/// What is told the books at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Account {
+    /// Rises with each message about these quotas.
+    pub(super) seq: i64,
+    pub(super) entries: Vec<Entry>,
+}
+
 /// A line a window.
 #[derive(Debug, Default)]
-pub(super) struct Tally(BTreeMap<Slot, Line>);
+pub(super) struct Tally {
+    lines: BTreeMap<Slot, Line>,
+    /// Quotas, by scope and length, of which a wish's answer was lost: something may be reserved that has no line.
+    doubts: BTreeSet<(String, i32)>,
+    seq: i64,
+    /// Told, and not known to be heard.
+    told: Option<Account>,
+}
 
 impl Tally {
     fn line(&mut self, slot: &Slot) -> &mut Line {
-        self.0.entry(slot.clone()).or_default()
+        self.lines.entry(slot.clone()).or_default()
+    }
+
+    /// The number of the next message.
+    pub(super) const fn next_seq(&mut self) -> i64 {
+        self.seq += 1;
+        self.seq
     }
 
     pub(super) fn reserved(&mut self, slots: &[Slot], calls: u32) {
@@ -29,11 +52,14 @@ impl Tally {
         }
     }
 
+    /// Nobody knows what became of a wish for calls of this quota.
+    pub(super) fn doubt(&mut self, scope: &str, window_s: i32) {
+        self.doubts.insert((scope.to_owned(), window_s));
+    }
+
     pub(super) fn returned(&mut self, slots: &[Slot], calls: u32) {
         for slot in slots {
-            let line = self.line(slot);
-            line.open -= signed(calls);
-            line.returned += signed(calls);
+            self.line(slot).open -= signed(calls);
         }
     }
 
@@ -47,39 +73,44 @@ impl Tally {
         line.hear(told);
     }
 
-    /// Everything to account for. Windows in which something is still open are named even if nothing
-    /// happened: that says that the reservation lives.
-    pub(super) fn take(&mut self) -> Vec<Entry> {
-        let entries = self
-            .0
-            .iter_mut()
-            .map(|(slot, line)| Entry {
-                slot: slot.clone(),
-                made: std::mem::take(&mut line.made),
-                returned: std::mem::take(&mut line.returned),
-                unheard: std::mem::take(&mut line.unheard),
-                refused: std::mem::take(&mut line.refused),
-                told: line.told.take(),
-            })
-            .collect();
-        self.0.retain(|_, line| line.open > 0);
-        entries
+    /// Whether an account is not known to be heard: it must be before calls are reserved, for what it
+    /// says is open would be without them.
+    pub(super) const fn is_owed(&self) -> bool {
+        self.told.is_some()
     }
 
-    /// It was not taken: the same again next time.
-    pub(super) fn put_back(&mut self, entries: Vec<Entry>) {
-        for entry in entries {
-            let line = self.line(&entry.slot);
-            line.made += entry.made;
-            line.returned += entry.returned;
-            line.unheard += entry.unheard;
-            line.refused += entry.refused;
-            line.hear(entry.told);
+    /// Everything to account for. Windows in which something is still open are named even if nothing
+    /// happened: that says that the reservation lives.
+    pub(super) fn account(&mut self) -> Option<Account> {
+        if self.told.is_none() && !(self.lines.is_empty() && self.doubts.is_empty()) {
+            let lines = self.lines.iter_mut().map(|(slot, line)| line.entry(slot));
+            let doubts = std::mem::take(&mut self.doubts);
+            let doubts = doubts.into_iter().map(|(scope, s)| Entry::nothing_else(scope, s));
+            let entries = lines.chain(doubts).collect();
+            self.lines.retain(|_, line| line.open > 0);
+            self.told = Some(Account { seq: self.next_seq(), entries });
         }
+        self.told.clone()
+    }
+
+    /// The account was heard.
+    pub(super) fn heard(&mut self) {
+        self.told = None;
     }
 }
 
 impl Line {
+    fn entry(&mut self, slot: &Slot) -> Entry {
+        Entry {
+            slot: slot.clone(),
+            made: std::mem::take(&mut self.made),
+            open: self.open.max(0),
+            unheard: std::mem::take(&mut self.unheard),
+            refused: std::mem::take(&mut self.refused),
+            told: self.told.take(),
+        }
+    }
+
     fn hear(&mut self, told: Option<Told>) {
         self.told = match (self.told, told) {
             (Some(a), Some(b)) => {
@@ -108,16 +139,26 @@ mod tests {
         Told { used, limit, sent_at: DateTime::<Utc>::UNIX_EPOCH + TimeDelta::seconds(s) }
     }
 
+    fn tell(tally: &mut Tally) -> Vec<Entry> {
+        let account = tally.account();
+        tally.heard();
+        account.map(|account| account.entries).unwrap_or_default()
+    }
+
     #[test]
     fn an_open_reservation_is_named_until_it_is_used_up() {
         let mut tally = Tally::default();
-        tally.reserved(&[slot()], 3);
-        assert_eq!(tally.take().len(), 1);
+        tally.reserved(&[slot()], 4);
+        let [entry] = tell(&mut tally).try_into().unwrap();
+        assert_eq!((entry.made, entry.open), (0, 4));
         tally.made(&slot(), None, false);
         tally.returned(&[slot()], 2);
-        let [entry] = tally.take().try_into().unwrap();
-        assert_eq!((entry.made, entry.returned, entry.unheard, entry.refused), (1, 2, 1, 0));
-        assert_eq!(tally.take(), []);
+        let [entry] = tell(&mut tally).try_into().unwrap();
+        assert_eq!((entry.made, entry.open, entry.unheard, entry.refused), (1, 1, 1, 0));
+        tally.returned(&[slot()], 1);
+        let [entry] = tell(&mut tally).try_into().unwrap();
+        assert_eq!((entry.made, entry.open), (0, 0));
+        assert_eq!(tally.account(), None);
     }
 
     #[test]
@@ -127,21 +168,36 @@ mod tests {
         tally.made(&slot(), Some(told(7, 100, 5)), false);
         tally.made(&slot(), Some(told(9, 100, 2)), false);
         tally.made(&slot(), Some(told(8, 200, 6)), true);
-        let [entry] = tally.take().try_into().unwrap();
+        let [entry] = tell(&mut tally).try_into().unwrap();
         assert_eq!((entry.made, entry.unheard, entry.refused), (3, 0, 1));
         assert_eq!(entry.told, Some(told(9, 200, 6)));
     }
 
     #[test]
-    fn what_the_books_did_not_take_is_told_again_with_what_came_meanwhile() {
+    fn an_account_that_nobody_is_known_to_have_heard_is_told_again_as_it_was_before_a_newer_one() {
         let mut tally = Tally::default();
         tally.reserved(&[slot()], 2);
         tally.made(&slot(), Some(told(1, 100, 1)), false);
-        let lost = tally.take();
+        let lost = tally.account().unwrap();
         tally.made(&slot(), Some(told(2, 100, 2)), false);
-        tally.put_back(lost);
-        let [entry] = tally.take().try_into().unwrap();
-        assert_eq!((entry.made, entry.told), (2, Some(told(2, 100, 2))));
-        assert_eq!(tally.take(), []);
+        assert!(tally.is_owed());
+        assert_eq!(tally.account().unwrap(), lost);
+        tally.heard();
+        assert!(!tally.is_owed());
+        let next = tally.account().unwrap();
+        assert!(next.seq > lost.seq);
+        let [entry] = next.entries.try_into().unwrap();
+        assert_eq!((entry.made, entry.open, entry.told), (1, 0, Some(told(2, 100, 2))));
+        tally.heard();
+        assert_eq!(tally.account(), None);
+    }
+
+    #[test]
+    fn a_lost_wish_is_told_though_nothing_is_known_to_be_open() {
+        let mut tally = Tally::default();
+        tally.doubt("strava:read", 900);
+        let nothing = Entry::nothing_else("strava:read".to_owned(), 900);
+        assert_eq!(tell(&mut tally), [nothing]);
+        assert_eq!(tally.account(), None);
     }
 }

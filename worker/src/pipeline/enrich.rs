@@ -60,10 +60,11 @@ async fn settle(run: &mut Run<'_>, wanted: &Wanted) -> Result<Known, Error> {
         match weather::settle(run.app, wanted).await {
             Ok(known) => return Ok(known),
             Err(Trouble::Db(error)) => return Err(run.db(error)),
-            Err(Trouble::Service(WeatherError::Wait { until })) => {
+            Err(Trouble::Service(WeatherError::Wait { after })) => {
+                let until = chrono::Utc::now() + after;
                 let message =
                     format!("the weather service allows more at {} UTC", until.format("%H:%M"));
-                return Err(Error::Wait { reason: "rate_limit", until, message });
+                return Err(Error::Wait { reason: "rate_limit", after, message });
             }
             Err(Trouble::Service(error)) => {
                 tracing::warn!(%error, "no weather for the rest of this attempt; records stay pending");

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{attempt::Error, places, providers, tokens};
 use paceline_shared::{
-    db::{connections, staged_pages},
+    db::{self, connections, staged_pages},
     failure::Code,
     progress::{Checkpoint, Counts},
 };
@@ -99,7 +99,9 @@ async fn stage(
     let packed = packing.await.map_err(std::io::Error::from).flatten().map_err(|error| {
         run.failed(Code::UnknownError, format!("packing a page: {error}"), Map::new())
     })?;
-    staged_pages::put(&mut tx, page, answer.items, &packed).await.map_err(|error| run.db(error))?;
+    db::answered(staged_pages::put(&mut tx, page, answer.items, &packed))
+        .await
+        .map_err(|error| run.db(error))?;
     run.commit(tx, Checkpoint::Fetch { next_page: page + 1 }, counts).await?;
     Ok((wanted, ids))
 }

@@ -168,7 +168,7 @@ impl Run<'_> {
             return self.db(error);
         }
         match error {
-            E::Wait { reason, until } => return self.wait(reason, until),
+            E::Wait { reason, after } => return self.wait(reason, after),
             E::Unmetered(error) => return self.db(error),
             _ => {}
         }
@@ -177,7 +177,8 @@ impl Run<'_> {
         self.failed(error.code(), error.to_string(), context)
     }
 
-    fn wait(&self, reason: &'static str, until: chrono::DateTime<Utc>) -> Error {
+    fn wait(&self, reason: &'static str, after: Duration) -> Error {
+        let until = Utc::now() + after;
         let title = self.job.provider.title();
         let message = if reason == "breaker_open" {
             format!(
@@ -187,7 +188,7 @@ impl Run<'_> {
         } else {
             format!("{title} allows more at {} UTC", until.format("%H:%M"))
         };
-        Error::Wait { reason, until, message }
+        Error::Wait { reason, after, message }
     }
 
     async fn no_token(&self, error: tokens::Error, page: i32) -> Error {

@@ -49,8 +49,8 @@ pub(super) async fn run(run: &mut Run<'_>, first_page: i32, next_item: i32) -> R
     // Only a sync that read all sport types has covered its range.
     if run.job.options.activity_types.is_empty() {
         let covered =
-            connections::cover(tx.connection(), run.job.connection, run.job.id, run.job.range)
-                .await;
+            connections::cover(tx.connection(), run.job.connection, run.job.id, run.job.range);
+        let covered = db::answered(covered).await;
         covered.map_err(|error| run.db(error))?;
     }
     run.commit(tx, Checkpoint::Done, run.counts).await
@@ -80,23 +80,26 @@ async fn store(run: &mut Run<'_>, page: i32, batch: Batch) -> Result<(), Error> 
     let all: Vec<Record<'_>> = records.iter().map(|(_, record)| *record).collect();
 
     let mut tx = run.begin().await?;
-    let (upserted, refused) = match activities::upsert(tx.connection(), origin, &all).await {
-        Ok(upserted) => (upserted, vec![]),
-        Err(db::Error::Refused(_)) => {
-            // The refusal has ended the transaction; the next one finds out which record it was.
-            drop(tx);
-            tx = run.begin().await?;
-            apart(&mut tx, origin, page, &records).await.map_err(|error| run.db(error))?
-        }
-        Err(error) => return Err(run.db(error)),
-    };
+    let (upserted, refused) =
+        match db::answered(activities::upsert(tx.connection(), origin, &all)).await {
+            Ok(upserted) => (upserted, vec![]),
+            Err(db::Error::Refused(_)) => {
+                // The refusal has ended the transaction; the next one finds out which record it was.
+                drop(tx);
+                tx = run.begin().await?;
+                db::answered(apart(&mut tx, origin, page, &records))
+                    .await
+                    .map_err(|error| run.db(error))?
+            }
+            Err(error) => return Err(run.db(error)),
+        };
     let is_refused = |position: &i32| refused.iter().any(|failure| failure.position == *position);
     let geocoded = records
         .iter()
         .filter(|(at, r)| r.place_status == EnrichmentStatus::Enriched && !is_refused(at))
         .count();
     let failures = [batch.unreadable, refused].concat();
-    record_failures::put(tx.connection(), job.id, &failures)
+    db::answered(record_failures::put(tx.connection(), job.id, &failures))
         .await
         .map_err(|error| run.db(error))?;
     let counts = Counts {

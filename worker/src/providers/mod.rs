@@ -14,6 +14,7 @@ use paceline_shared::{
     failure::Code,
 };
 use serde_json::{Map, Value};
+use std::time::Duration;
 
 /// A page as the provider sent it.
 #[derive(Clone, Debug)]
@@ -59,12 +60,12 @@ pub type Read = fn(&str) -> Result<Activity, Unreadable>;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Wait: a quota is spent, the breaker is open, or the provider said so.
-    #[error("{reason}: asked to wait until {until}")]
+    #[error("{reason}: asked to wait {after:?}")]
     Wait {
         /// `rate_limit`, `quota_exceeded` or `breaker_open`.
         reason: &'static str,
-        /// When to ask again.
-        until: DateTime<Utc>,
+        /// How long until it may be asked again.
+        after: Duration,
     },
     /// The access token is not accepted: refresh it once, then reconnect.
     #[error("the access token is not accepted")]

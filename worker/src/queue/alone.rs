@@ -9,13 +9,10 @@ use super::{
     jitter,
 };
 use paceline_shared::db::{Error, duties, sync_jobs};
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 use tokio::{
     sync::mpsc,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -27,22 +24,30 @@ const SETTLE: Duration = Duration::from_secs(5);
 /// A job that ran so long alone does not kill its worker at once, and others wait for the slots.
 const LONGEST: Duration = Duration::from_mins(5);
 const AT_ITS_CHECKPOINT: Duration = Duration::from_millis(100);
+/// After so long no further one is begun: what else is in the queue waits meanwhile.
+const TURN: Duration = Duration::from_mins(2);
+/// How long a worker rests that made room for nothing, and how long at most if that goes on.
+const REST: std::ops::RangeInclusive<Duration> = Duration::from_secs(30)..=Duration::from_mins(8);
 
 /// Looks for such jobs until the worker drains.
 pub(super) async fn run(shared: Arc<Shared>, out: mpsc::Sender<Taken>) {
     let looking = async {
-        let mut seen = false;
+        let (mut seen, mut rest) = (false, *REST.start());
         loop {
             sleep(jitter(LOOK_EVERY)).await;
-            let waits = answered(sync_jobs::suspect_waits(&shared.db, &shared.config.providers));
-            let waits = waits.await.unwrap_or(false);
+            let waits = waits(&shared).await.unwrap_or(false);
             // A worker with nothing to do comes first: it need not hand anything back.
             let first = std::mem::replace(&mut seen, waits);
             if !waits || (!first && shared.registry.len() > 0) {
                 continue;
             }
             match turn(&shared, &out).await {
-                Ok(()) => {}
+                Ok(Turn::NotOurs) => continue,
+                Ok(Turn::Ran) => {
+                    rest = *REST.start();
+                    continue;
+                }
+                Ok(Turn::Nothing) => {}
                 Err(Failed::Gone(Gone)) => return,
                 Err(Failed::Db(error)) => {
                     tracing::warn!(
@@ -51,9 +56,29 @@ pub(super) async fn run(shared: Arc<Shared>, out: mpsc::Sender<Taken>) {
                     );
                 }
             }
+            // What ran here was handed back for nothing; others may have more luck.
+            sleep(jitter(rest)).await;
+            rest = (rest * 2).min(*REST.end());
         }
     };
     shared.drain.run_until_cancelled(looking).await;
+}
+
+/// Whether there is one that we would get.
+async fn waits(shared: &Shared) -> Result<bool, Error> {
+    let config = &shared.config;
+    answered(sync_jobs::suspect_waits(&shared.db, config.worker, &config.providers)).await
+}
+
+/// What came of making room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// Another worker does it, or there was no need any more.
+    NotOurs,
+    /// There was no job to be had in the end.
+    Nothing,
+    /// At least one job ran.
+    Ran,
 }
 
 #[derive(Debug)]
@@ -69,10 +94,10 @@ impl From<Error> for Failed {
 }
 
 /// Runs such jobs, one after the other, if no other worker does.
-async fn turn(shared: &Arc<Shared>, out: &mpsc::Sender<Taken>) -> Result<(), Failed> {
+async fn turn(shared: &Arc<Shared>, out: &mpsc::Sender<Taken>) -> Result<Turn, Failed> {
     let (db, me) = (&shared.db, shared.config.worker);
     if !answered(duties::take(db, duties::SUSPECTS, me, HOLD)).await? {
-        return Ok(());
+        return Ok(Turn::NotOurs);
     }
     let keep = async {
         loop {
@@ -87,24 +112,32 @@ async fn turn(shared: &Arc<Shared>, out: &mpsc::Sender<Taken>) -> Result<(), Fai
     };
     let done = tokio::select! {
         done = all(shared, out) => done,
-        () = keep => Ok(()),
+        () = keep => Ok(Turn::NotOurs),
     };
     answered(duties::give_up(db, duties::SUSPECTS, me)).await?;
     done
 }
 
-async fn all(shared: &Arc<Shared>, out: &mpsc::Sender<Taken>) -> Result<(), Failed> {
+async fn all(shared: &Arc<Shared>, out: &mpsc::Sender<Taken>) -> Result<Turn, Failed> {
     // Nobody here claims from now on.
     let _gate = shared.gate.lock().await;
+    // The one that was seen may be gone, or its lane shut: no reason to hand anything back.
+    if !waits(shared).await? {
+        return Ok(Turn::NotOurs);
+    }
     tracing::info!("making room for a job that must run alone");
     make_room(shared).await;
+    let (began, mut turn) = (Instant::now(), Turn::Nothing);
     loop {
-        let Ok(slot) = shared.slots.clone().acquire_owned().await else { return Ok(()) };
+        let Ok(slot) = shared.slots.clone().acquire_owned().await else { return Ok(turn) };
         // This task may be dropped before the answer is there.
-        shared.unsure.store(true, Ordering::Release);
+        shared.unsure.mark();
         let claim =
             sync_jobs::claim_suspect(&shared.db, shared.config.worker, &shared.config.providers);
-        let Some(claimed) = answered(claim).await? else { return Ok(()) };
+        let Some(claimed) = answered(claim).await.inspect_err(|_| shared.unsure.mark())? else {
+            return Ok(turn);
+        };
+        turn = Turn::Ran;
         let (job, crashes) = (claimed.id, claimed.crashes);
         tracing::warn!(sync.id = %job, crashes, "running a job alone: workers were lost with it");
         metrics::counter!("paceline_jobs_alone_total").increment(1);
@@ -113,7 +146,17 @@ async fn all(shared: &Arc<Shared>, out: &mpsc::Sender<Taken>) -> Result<(), Fail
         let past = past_its_checkpoint(&held);
         tokio::select! {
             () = shared.registry.emptied() => {}
-            () = past => return Ok(()),
+            () = past => {
+                if !held.has_moved() || began.elapsed() >= TURN || !waits(shared).await.unwrap_or(false) {
+                    return Ok(turn);
+                }
+                // It is like any other now, and the next one must be alone in its turn.
+                held.ask_stop(Stop::HandBack);
+                shared.registry.emptied().await;
+            }
+        }
+        if began.elapsed() >= TURN {
+            return Ok(turn);
         }
     }
 }

@@ -75,7 +75,7 @@ pub(super) async fn run(shared: Arc<Shared>, out: mpsc::Sender<Taken>) {
                 }
             }
             Err(error) => {
-                shared.unsure.store(true, Ordering::Release);
+                shared.unsure.mark();
                 drop((slots, gate));
                 pause(&shared, &mut backoff, &error).await;
             }
@@ -113,9 +113,7 @@ fn free_slots(shared: &Shared) -> Vec<OwnedSemaphorePermit> {
 /// A claim whose answer was lost may have brought jobs that nobody here knows of. Left alone, their leases
 /// would run out, as if this worker had been lost with them.
 pub(super) async fn hand_back_unknown(shared: &Shared) -> Result<(), Error> {
-    if !shared.unsure.load(Ordering::Acquire) {
-        return Ok(());
-    }
+    let Some(look) = shared.unsure.look() else { return Ok(()) };
     for (job, epoch) in answered(sync_runs::held_by(&shared.db, shared.config.worker)).await? {
         if shared.registry.of(job).is_none_or(|held| held.lease().epoch != epoch) {
             tracing::warn!(sync.id = %job, "handing back a job whose claim was not answered");
@@ -123,7 +121,7 @@ pub(super) async fn hand_back_unknown(shared: &Shared) -> Result<(), Error> {
             shared.finisher.finish(lease, Outcome::Released).await;
         }
     }
-    shared.unsure.store(false, Ordering::Release);
+    shared.unsure.looked(look);
     Ok(())
 }
 
@@ -163,8 +161,12 @@ pub(super) async fn start(
             let held = Held::new(lease, claimed.attempt, claimed.max_retries)
                 .in_phase(job.checkpoint.phase())
                 .within(job.time_limit().unwrap_or(shared.config.job_timeout));
+            // First of all: whoever is in the registry is beaten for, and must reach its handler, whenever this
+            // future is dropped.
+            let place = out.reserve().await.map_err(|_closed| Gone)?;
             shared.registry.add(held.clone(), slot).await;
-            out.send(Taken { job, held }).await.map_err(|_closed| Gone)
+            place.send(Taken { job, held });
+            Ok(())
         }
         Err(failure) => {
             tracing::error!(job.id = %claimed.id, error = failure.message, "a job that cannot be read");

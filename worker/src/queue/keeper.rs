@@ -1,12 +1,12 @@
 //! Keeps what runs alive and what is dead from being forgotten: beats, promotion of parked jobs, reclaim.
 //! Every worker has one; any of them does for all.
 
-use super::{Shared, answered, held::Stop, jitter};
+use super::{Shared, answered, held::Stop, jitter, sight::Sight};
 use paceline_shared::{
     JobId,
     db::{
         Error, sync_jobs,
-        sync_runs::{self, Beat, Reclaimed, Stuck},
+        sync_runs::{self, Beat, Reclaimed, Silence, Stuck},
         workers,
     },
     sync_spec::PAYLOAD_VERSION,
@@ -54,11 +54,13 @@ async fn renew_all_along(shared: &Shared, renewed: &watch::Sender<Instant>) -> I
         let failed = match tokio::time::timeout(limit, renew(shared)).await {
             Ok(Ok(())) => {
                 renewed.send_replace(asked);
+                shared.beats.came();
                 continue;
             }
             Ok(Err(error)) => error.reason(),
             Err(_elapsed) => "no answer in time".to_owned(),
         };
+        shared.beats.failed();
         tracing::warn!(reason = failed, "beat failed, will try again");
     }
 }
@@ -192,7 +194,13 @@ pub(super) async fn sweep(shared: Arc<Shared>) {
         loop {
             tokio::time::sleep(pause.mul_f64(0.5 + 0.5 * fastrand::f64())).await;
             pause = shared.config.sweep_every;
-            let swept = sync_runs::reclaim(&shared.db, shared.config.lease, SWEEP.into());
+            let silence = match shared.beats.sight() {
+                // Owners that were cut off as well come first.
+                Sight::None => continue,
+                Sight::Short => Silence::Outage,
+                Sight::Full => Silence::Crash,
+            };
+            let swept = sync_runs::reclaim(&shared.db, shared.config.lease, SWEEP.into(), silence);
             match answered(swept).await {
                 Ok(Reclaimed { queued: 0, cancelled: 0, quarantined: 0 }) => {}
                 Ok(Reclaimed { queued, cancelled, quarantined }) => {
@@ -203,6 +211,8 @@ pub(super) async fn sweep(shared: Arc<Shared>) {
                         "reclaimed jobs of lost workers"
                     );
                     metrics::counter!("paceline_jobs_reclaimed_total").increment(queued as u64);
+                    metrics::counter!("paceline_jobs_quarantined_total")
+                        .increment(quarantined as u64);
                     shared.wake.notify_one();
                     if queued + cancelled + quarantined >= usize::from(SWEEP) {
                         pause = NEXT_BITE;

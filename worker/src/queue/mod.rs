@@ -22,7 +22,9 @@ mod listener;
 mod memory;
 mod operations;
 mod registry;
+mod sight;
 mod tidy;
+mod unsure;
 
 pub use config::{Config, Misfit};
 pub use held::{Held, Stop};
@@ -40,10 +42,11 @@ use backend::PgBackend;
 use finisher::Finisher;
 use paceline_shared::{
     JobId,
-    db::{self, Db},
+    db::{Db, answered},
     notify::Notifier,
 };
 use registry::Registry;
+use sight::Beats;
 use std::{
     future::Future,
     sync::{
@@ -55,9 +58,7 @@ use std::{
 use tokio::sync::{Mutex, Notify, Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 use tracing::Instrument as _;
-
-/// Within which Postgres answers, or is away.
-const ANSWER: Duration = Duration::from_secs(12);
+use unsure::Unsure;
 
 /// Why the queue did not run, or stopped by itself.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +95,9 @@ struct Shared {
     /// Held by whoever may claim.
     gate: Mutex<()>,
     /// A claim went unanswered: leases of ours may be unknown here.
-    unsure: AtomicBool,
+    unsure: Unsure,
+    /// How well Postgres heard us.
+    beats: Beats,
     /// Whether notifications arrive; while they do not, the tasks poll.
     hears: watch::Sender<bool>,
     /// What the process occupied when it last looked.
@@ -138,7 +141,8 @@ pub async fn run(config: Config, app: App, drain: CancellationToken) -> Result<(
         jobs: app.db.clone(),
         notifier: app.notifier.clone(),
         gate: Mutex::new(()),
-        unsure: AtomicBool::new(false),
+        unsure: Unsure::default(),
+        beats: Beats::new(config.beat_every, config.lease),
         hears: watch::Sender::new(false),
         rss_bytes: AtomicI64::new(0),
         full: AtomicBool::new(false),
@@ -188,20 +192,6 @@ where
     F::Output: Send + 'static,
 {
     AbortOnDropHandle::new(tokio::spawn(job.in_current_span()))
-}
-
-/// A statement that must not be waited for without end: what leads to Postgres may have vanished without a
-/// word. Longer than the server gives to any of them.
-fn answered<T>(
-    statement: impl Future<Output = Result<T, db::Error>>,
-) -> impl Future<Output = Result<T, db::Error>> {
-    // Some of them are large, and lie in the futures of loops that run as long as the process.
-    let statement = Box::pin(statement);
-    async {
-        tokio::time::timeout(ANSWER, statement).await.unwrap_or_else(|_elapsed| {
-            Err(db::Error::Unreachable(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
-        })
-    }
 }
 
 /// `around`, a fifth more or less, so that processes do not march in step.

@@ -18,12 +18,12 @@ use crate::{
         http::{Failure, Http, Refusal, after_window},
     },
 };
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use pace::Pace;
 use paceline_shared::db::weather_hours::{CellDay, Day, Source};
 use reqwest::StatusCode;
 use serde::Deserialize;
-use std::{fmt::Display, num::NonZeroU32, sync::Arc};
+use std::{fmt::Display, num::NonZeroU32, sync::Arc, time::Duration};
 use tokio::sync::Semaphore;
 
 /// The first day of the archive.
@@ -83,10 +83,10 @@ impl Default for WeatherConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum WeatherError {
     /// The calls of this minute are spent, or too many run at once.
-    #[error("the weather service asked to wait until {until}")]
+    #[error("the weather service asked to wait {after:?}")]
     Wait {
-        /// When to ask again.
-        until: DateTime<Utc>,
+        /// How long until it may be asked again.
+        after: Duration,
     },
     /// The calls of this hour or this day are spent.
     #[error("the weather service's quota is spent until {until}")]
@@ -132,7 +132,7 @@ impl Weather {
     ///
     /// Temperatures in °C, wind in m/s, pressure in hPa, visibility in m.
     pub async fn fetch(&self, call: &Call) -> Result<Vec<Day>, WeatherError> {
-        self.pace.take(call.weight()).map_err(|until| WeatherError::Wait { until })?;
+        self.pace.take(call.weight()).map_err(|after| WeatherError::Wait { after })?;
         let _turn = self.turns.acquire().await;
         let (base, path) = match call.source {
             Source::Archive => (&self.config.archive_base, "v1/archive"),
@@ -200,7 +200,7 @@ fn failed(failure: Failure) -> WeatherError {
             WeatherError::Refused(detail)
         }
         // Its calls go through no gate; one that did would mean this.
-        Failure::Wait { until, .. } => WeatherError::Wait { until },
+        Failure::Wait { after, .. } => WeatherError::Wait { after },
         Failure::Unmetered(error) => {
             WeatherError::Unavailable(Detail { message: error.to_string(), ..Detail::default() })
         }
@@ -221,10 +221,10 @@ fn refused(refusal: Refusal) -> WeatherError {
         } else if reason.starts_with("Hourly") {
             WeatherError::QuotaSpent { until: after_window(now, 60 * 60) }
         } else if reason.contains("concurrent") {
-            let pause = TimeDelta::milliseconds(fastrand::i64(1_000..=5_000));
-            WeatherError::Wait { until: now + pause }
+            WeatherError::Wait { after: Duration::from_millis(fastrand::u64(1_000..=5_000)) }
         } else {
-            WeatherError::Wait { until: after_window(now, 60) }
+            let after = (after_window(now, 60) - now).to_std().unwrap_or_default();
+            WeatherError::Wait { after }
         };
     }
     let mut detail = refusal.detail;

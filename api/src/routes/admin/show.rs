@@ -60,7 +60,6 @@ pub(super) async fn show(
     _me: Staff<Viewer>,
     AnyJob(id): AnyJob,
 ) -> Result<Json<WholeView>, Problem> {
-    let attempts = sync_attempts::of_job(&app.db, id).await?;
     let mut tx = admin_jobs::search(&app.db).await?;
     let (job, facts) = with_facts(&mut tx, id).await?;
     let inside = admin_jobs::inside(&mut tx, id).await?.ok_or(Problem::new(Kind::UnknownJob))?;
@@ -69,6 +68,8 @@ pub(super) async fn show(
     let of_job = admin_audit::Filter { target: Some(&target), ..admin_audit::Filter::default() };
     let audit = admin_audit::list(&mut *tx, of_job, AUDIT).await?;
     tx.rollback().await.map_err(db::Error::from)?;
+    // After the job: one that is seen as completed has its failures resolved.
+    let attempts = sync_attempts::of_job(&app.db, id).await?;
     let why = reasons(&job, facts.as_ref());
     Ok(Json(WholeView::from(Parts {
         job: JobView::from(job),

@@ -204,7 +204,9 @@ impl Keeper {
             return Ok(None);
         };
         self.say_id.send_replace(None);
-        tracing::warn!("{role} died ({}); starting it again", status?);
+        let status = status?;
+        let how = if status.success() { "ended" } else { "died" };
+        tracing::warn!("{role} {how} ({status}); starting it again");
         Ok(Some(address))
     }
 }

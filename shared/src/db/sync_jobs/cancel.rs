@@ -24,7 +24,22 @@ pub enum CancelOutcome {
 
 /// Cancels a user's sync; another's is not found. After [`CancelOutcome::Asked`] tell the workers.
 pub async fn cancel(db: &Db, user: UserId, job: JobId) -> Result<CancelOutcome, Error> {
-    let mut tx = db::begin(db).await?;
+    loop {
+        let mut tx = db::begin(db).await?;
+        let outcome = try_to_cancel(&mut tx, user, job).await?;
+        tx.commit().await?;
+        // None: somebody retried it between two looks, and it is alive again.
+        if let Some(outcome) = outcome {
+            return Ok(outcome);
+        }
+    }
+}
+
+async fn try_to_cancel(
+    tx: &mut PgConnection,
+    user: UserId,
+    job: JobId,
+) -> Result<Option<CancelOutcome>, Error> {
     let owned = sqlx::query_scalar!(
         r#"update paceline.sync_jobs set cancel_requested_at = coalesce(cancel_requested_at, clock_timestamp())
             where id = $1 and user_id = $2 returning worker is not null as "owned!""#,
@@ -33,18 +48,18 @@ pub async fn cancel(db: &Db, user: UserId, job: JobId) -> Result<CancelOutcome, 
     )
     .fetch_optional(&mut *tx)
     .await?;
-    let outcome = match owned {
-        Some(true) => CancelOutcome::Asked,
+    Ok(match owned {
+        Some(true) => Some(CancelOutcome::Asked),
         Some(false) => {
-            db::sync_outcomes::cancel_idle(&mut tx, &[job.0]).await?;
-            CancelOutcome::Done
+            db::sync_outcomes::cancel_idle(&mut *tx, &[job.0]).await?;
+            Some(CancelOutcome::Done)
         }
-        None => db::syncs::find(&mut *tx, user, job)
-            .await?
-            .map_or(CancelOutcome::NotFound, |sync| CancelOutcome::Ended(sync.state)),
-    };
-    tx.commit().await?;
-    Ok(outcome)
+        None => match db::syncs::find(&mut *tx, user, job).await? {
+            None => Some(CancelOutcome::NotFound),
+            Some(sync) if sync.state.is_final() => Some(CancelOutcome::Ended(sync.state)),
+            Some(_) => None,
+        },
+    })
 }
 
 /// Between two looks at rows that somebody held.

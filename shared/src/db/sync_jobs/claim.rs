@@ -117,7 +117,7 @@ pub async fn claim_suspect(
     worker: WorkerId,
     providers: &[Provider],
 ) -> Result<Option<Claimed>, Error> {
-    for provider in suspects(db, providers).await? {
+    for provider in suspects(db, worker, providers).await? {
         let take = Take { worker, provider, limit: 1, after: Cursor::START, suspects: true };
         if let Some(job) = pass_gate(db, take).await?.jobs.pop() {
             return Ok(Some(job));
@@ -126,28 +126,45 @@ pub async fn claim_suspect(
     Ok(None)
 }
 
-/// Whether a job waits to be claimed alone. Reads one entry of a small index.
-pub async fn suspect_waits(db: &Db, providers: &[Provider]) -> Result<bool, Error> {
-    Ok(!suspects(db, providers).await?.is_empty())
+/// Whether a job waits to be claimed alone that this worker would get, once it runs nothing else. Reads the
+/// entries of a small index.
+pub async fn suspect_waits(
+    db: &Db,
+    worker: WorkerId,
+    providers: &[Provider],
+) -> Result<bool, Error> {
+    Ok(!suspects(db, worker, providers).await?.is_empty())
 }
 
-/// Providers with jobs that wait to be claimed alone, and whose lanes are not shut.
-async fn suspects(db: &Db, providers: &[Provider]) -> Result<Vec<Provider>, Error> {
+/// Providers with jobs that wait to be claimed alone and that the gate would let pass. It asks what the claim
+/// will ask; only what this worker runs itself does not fill the lane, for it is gone by then.
+async fn suspects(
+    db: &Db,
+    worker: WorkerId,
+    providers: &[Provider],
+) -> Result<Vec<Provider>, Error> {
     let names: Vec<&str> = providers.iter().map(|provider| provider.as_str()).collect();
     Ok(sqlx::query_scalar!(
-        r#"select j.provider as "provider: Provider"
-             from (select provider, min(sort_at) as since from paceline.sync_jobs
+        r#"select j.provider as "provider!: Provider"
+             from (select provider, class, min(sort_at) as since from paceline.sync_jobs
                     where crashes >= 2 and waiting_for is null and worker is null
                       and provider = any($1) and payload_version <= $2
-                    group by provider) j
-            where not exists (
-              select from paceline.lanes l
-               where l.lane in (j.provider, '*')
-                 and (l.paused_until > clock_timestamp() or l.breaker = 'open'
-                      or (l.blocked_until > clock_timestamp() and l.blocked_below > 4)))
-            order by j.since"#,
+                    group by provider, class) j
+             cross join (select clock_timestamp() as now) t
+             left join paceline.lanes every on every.lane = '*'
+             left join paceline.lanes l on l.lane = j.provider
+            where (greatest(every.paused_until, l.paused_until) > t.now) is not true
+              and ((l.breaker <> 'closed') is not true
+                   or (l.breaker = 'half_open' and l.breaker_probe = $3 and l.breaker_until > t.now))
+              and (l.blocked_until > t.now and j.class < l.blocked_below) is not true
+              and (l.max_running is null
+                   or l.max_running > (select count(*) from paceline.sync_runs
+                                        where provider = j.provider and worker <> $3))
+            group by j.provider
+            order by min(j.since)"#,
         &names as &[&str],
-        PAYLOAD_VERSION
+        PAYLOAD_VERSION,
+        worker.0
     )
     .fetch_all(db)
     .await?)
@@ -210,7 +227,7 @@ async fn statement(
                     least($6, lane.room,
                           case when hold.least > 4 or (l.max_running is not null and not $7) then 0 end,
                           case when lane.probing then (not exists (
-                            select from paceline.sync_runs where provider = $2 and worker = $1))::integer end)::integer
+                            select from paceline.sync_runs where provider = $2 and worker = $1 and phase = 'fetch'))::integer end)::integer
                       as takes
                from (select clock_timestamp() as now) t
                left join paceline.lanes every on every.lane = '*'
@@ -266,7 +283,7 @@ async fn statement(
              returning job_id, checkpoint, counts),
            progress as (
              update public.sync_progress
-                set status = 'running', waiting = null, phase = coalesce(phase, 'fetch'), rev = rev + 1,
+                set status = 'running', waiting = null, message = null, phase = coalesce(phase, 'fetch'), rev = rev + 1,
                     started_at = coalesce(started_at, clock_timestamp()), updated_at = clock_timestamp()
               where id = any(array(select id from up)))
            select gate.reason, nullif(gate.until, 'infinity') as until, gate.least::smallint as "least!",

@@ -87,9 +87,9 @@ pub(crate) async fn large(report: &mut Report, plan: &Plan) -> Result<()> {
     .execute(&*db)
     .await?;
     noop::fill(db.pool(), plan.ready, Duration::ZERO).await?;
-    sqlx::raw_sql("vacuum analyze paceline.sync_jobs; analyze paceline.sync_history")
-        .execute(&*db)
-        .await?;
+    for statement in ["vacuum analyze paceline.sync_jobs", "analyze paceline.sync_history"] {
+        sqlx::raw_sql(statement).execute(&*db).await?;
+    }
     let worker = WorkerId::fresh();
     let (mut took, mut jobs, mut cursor) = (Vec::new(), 0, Cursor::START);
     let mut chance = fastrand::Rng::with_seed(1);

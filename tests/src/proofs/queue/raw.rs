@@ -61,7 +61,7 @@ async fn take_all(db: &PgPool) -> Result<usize> {
     loop {
         match taker.once(db).await? {
             0 => return Ok(done),
-            taken => done += taken,
+            batch => done += batch,
         }
     }
 }

@@ -3,10 +3,9 @@
 use super::Closed;
 use crate::providers::{Detail, Error};
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
 use paceline_shared::db;
 use reqwest::{StatusCode, header::HeaderMap};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// An answer that says no: 3xx or 4xx.
 pub struct Refusal {
@@ -50,12 +49,12 @@ pub enum Failure {
     #[error("the request cannot be sent: {}", .0.message)]
     Unsendable(Detail),
     /// The gate asks to wait; no call was made.
-    #[error("{scope} asks to wait until {until}")]
+    #[error("{scope} asks to wait {after:?}")]
     Wait {
         /// `rate_limit`, `quota_exceeded` or `breaker_open`.
         reason: &'static str,
-        /// When to ask again.
-        until: DateTime<Utc>,
+        /// How long until it may be asked again.
+        after: Duration,
         /// Which budget or breaker.
         scope: String,
     },
@@ -67,7 +66,7 @@ pub enum Failure {
 impl From<Closed> for Failure {
     fn from(closed: Closed) -> Self {
         match closed {
-            Closed::Wait { reason, until, scope } => Self::Wait { reason, until, scope },
+            Closed::Wait { reason, after, scope } => Self::Wait { reason, after, scope },
             Closed::Unmetered(error) => Self::Unmetered(error),
         }
     }
@@ -82,7 +81,7 @@ impl Failure {
             Self::Temporary(detail) => Error::Temporary(detail),
             Self::TooLarge { limit, detail } => Error::TooLarge { limit, detail },
             Self::Unsendable(detail) => Error::Refused(detail),
-            Self::Wait { reason, until, .. } => Error::Wait { reason, until },
+            Self::Wait { reason, after, .. } => Error::Wait { reason, after },
             Self::Unmetered(error) => Error::Unmetered(error),
         }
     }

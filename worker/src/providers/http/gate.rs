@@ -1,11 +1,10 @@
 //! What stands before each try of a call and hears how it went: quotas, breakers, pace. Here is only its
 //! shape; [`crate::budget`] has one.
 
-use chrono::{DateTime, Utc};
 use futures::future::BoxFuture;
 use paceline_shared::db;
 use reqwest::{StatusCode, header::HeaderMap};
-use std::fmt;
+use std::{fmt, time::Duration};
 
 /// Lets calls pass, one by one.
 pub trait Gate: fmt::Debug + Send + Sync {
@@ -41,8 +40,8 @@ pub enum Closed {
     Wait {
         /// `rate_limit`, `quota_exceeded` or `breaker_open`.
         reason: &'static str,
-        /// When to ask again.
-        until: DateTime<Utc>,
+        /// How long until it may be asked again.
+        after: Duration,
         /// Which budget or breaker.
         scope: String,
     },

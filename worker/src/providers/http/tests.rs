@@ -278,7 +278,7 @@ impl Gate for Turnstile {
             let left = self.left.load(Ordering::SeqCst);
             if left == 0 {
                 let (reason, scope) = ("rate_limit", "test:all".to_owned());
-                return Err(Closed::Wait { reason, until: Utc::now(), scope });
+                return Err(Closed::Wait { reason, after: Duration::ZERO, scope });
             }
             self.left.store(left - 1, Ordering::SeqCst);
             Ok(Box::new(Through(self.seen.clone(), None, None)) as Box<dyn Pass>)

@@ -70,7 +70,7 @@ fn refused(refusal: Refusal) -> Error {
             let now = Utc::now();
             let (reason, until) = spent(&refusal.headers, now)
                 .unwrap_or_else(|| ("rate_limit", after_window(now, QUARTER_S)));
-            Error::Wait { reason, until }
+            Error::Wait { reason, after: (until - now).to_std().unwrap_or_default() }
         }
         StatusCode::FORBIDDEN => Error::Denied(told(refusal)),
         StatusCode::GONE => Error::Gone(told(refusal)),

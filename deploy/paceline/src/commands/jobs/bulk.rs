@@ -155,20 +155,20 @@ pub(super) async fn operations(command: Operations, screen: &Screen) -> anyhow::
         Operations::Show(OneOptions { id, admin }) => {
             let client = admin.client()?;
             let operation = client.get(&path(&id)?, &[]).await?;
-            finish(&client, &admin, operation, screen).await.map(seen)
+            Ok(seen(&finish(&client, &admin, operation, screen).await?))
         }
         Operations::Stop(StopOptions { id, act }) => {
             let client = act.admin.client()?;
             let body = json!({"reason": act.reason});
             let path = format!("{}/stop", path(&id)?);
             let stopping: Operation = client.send(Method::POST, &path, &body).await?;
-            finish(&client, &act.admin, stopping, screen).await.map(seen)
+            Ok(seen(&finish(&client, &act.admin, stopping, screen).await?))
         }
     }
 }
 
 /// One that was stopped ended as somebody wanted it to.
-fn seen(operation: Operation) -> Exit {
+fn seen(operation: &Operation) -> Exit {
     if operation.state == "failed" { Exit::Failed } else { Exit::Done }
 }
 
