@@ -31,7 +31,7 @@ fn field<'a>(line: &'a Value, name: &str) -> Option<&'a Value> {
     std::iter::once(&line["fields"]).chain(spans).find_map(|fields| fields.get(name))
 }
 
-fn is(line: &Value, name: &str, value: impl ToString) -> bool {
+fn is(line: &Value, name: &str, value: &(impl ToString + ?Sized)) -> bool {
     field(line, name).is_some_and(|is| *is == value.to_string())
 }
 
@@ -84,27 +84,29 @@ async fn one_request_is_followed_through_the_logs_of_api_and_worker() {
 
     let said = lines(&api);
     for (action, trace) in [("submit", submitted), ("cancel", cancelled), ("retry", retried)] {
-        let acts: Vec<&Value> = said.iter().filter(|line| is(line, "action", action)).collect();
+        let acts: Vec<&Value> = said.iter().filter(|line| is(line, "action", &action)).collect();
         let [act] = acts.as_slice() else { panic!("{action}: {acts:?}") };
-        assert!(is(act, "sync.id", id) && is(act, "trace.id", trace), "{act}");
+        assert!(is(act, "sync.id", &id) && is(act, "trace.id", &trace), "{act}");
         assert!(
-            is(act, "user.id", user.id) && is(act, "by", user.id) && is(act, "provider", "strava"),
+            is(act, "user.id", &user.id)
+                && is(act, "by", &user.id)
+                && is(act, "provider", "strava"),
             "{act}"
         );
     }
 
     let done = lines(&worker);
-    let of_job = |line: &&Value| is(line, "sync.id", id);
+    let of_job = |line: &&Value| is(line, "sync.id", &id);
     let of_other: Vec<&Value> =
         done.iter().filter(|line| field(line, "attempt").is_some() && !of_job(line)).collect();
-    assert!(!of_other.is_empty() && !of_other.iter().any(|line| is(line, "trace.id", submitted)));
+    assert!(!of_other.is_empty() && !of_other.iter().any(|line| is(line, "trace.id", &submitted)));
     let of_job: Vec<&Value> = done.iter().filter(of_job).collect();
     let (first, second): (Vec<&Value>, Vec<&Value>) =
-        of_job.iter().copied().partition(|line| is(line, "trace.id", submitted));
+        of_job.iter().copied().partition(|line| is(line, "trace.id", &submitted));
     assert!(first.iter().any(|line| line["level"] == "WARN"), "the failed attempt: {first:?}");
     assert!(second.iter().any(|line| line["fields"]["message"] == "completed"), "{second:?}");
     for line in &second {
-        assert!(is(line, "trace.id", retried), "whoever asked last: {line}");
+        assert!(is(line, "trace.id", &retried), "whoever asked last: {line}");
     }
     for line in of_job {
         assert!(is(line, "provider", "strava"), "{line}");

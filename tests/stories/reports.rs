@@ -39,7 +39,7 @@ fn refuse_page(athlete: u64, page: u32, code: u16) -> FaultRule {
     FaultRule {
         path: Some(ACTIVITIES.to_owned()),
         athlete: Some(athlete),
-        page: Some(page.into()),
+        page: Some(page),
         ..FaultRule::new(Fault::Status { code, html: false, day: false })
     }
 }

@@ -161,7 +161,7 @@ async fn what_a_worker_runs_itself_does_not_keep_it_from_making_room_in_a_limite
 async fn of_many_workers_one_gets_the_suspect() {
     let bench = Bench::new().await;
     suspect(&bench, "ann").await;
-    let takes = (0..8).map(|_| take(&bench, WorkerId::fresh()));
-    let taken = futures::future::join_all(takes).await.into_iter().flatten().count();
+    let all = (0..8).map(|_| take(&bench, WorkerId::fresh()));
+    let taken = futures::future::join_all(all).await.into_iter().flatten().count();
     assert_eq!(taken, 1);
 }

@@ -2,27 +2,22 @@
 
 use super::{
     Process,
+    block::Blocked,
     breaker::{Breaker, State as BreakerState},
     gate::Door,
     keeper,
-    limits::Tier,
     pool::{Bucket, Key, Pool, Returned, Taken},
     tally::Tally,
     terms::{Call, RATE_LIMIT, Reading, Terms},
 };
 use crate::providers::http::{Closed, Gate};
-use chrono::{DateTime, Utc};
 use governor::{
     DefaultDirectRateLimiter, Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
 };
-use paceline_shared::{
-    db::{
-        self,
-        budgets::{self, Reserved, Told, Window},
-        lanes,
-    },
-    notify,
+use paceline_shared::db::{
+    self,
+    budgets::{self, Reserved, Told, Window},
 };
 use reqwest::StatusCode;
 use std::{
@@ -40,9 +35,6 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const COME_BACK: Duration = Duration::from_secs(2);
 /// Jobs that wait for a window do not all come back at its first instant, but within this or a tenth of it.
 const SPREAD: Duration = Duration::from_secs(4);
-
-/// What was written of a lane is not written again for so long. Somebody may have changed it meanwhile.
-const REMEMBER: Duration = Duration::from_secs(3);
 
 /// A provider's meter. Clones share it.
 #[derive(Clone, Debug)]
@@ -98,14 +90,6 @@ pub(super) struct State {
     pub(super) ensured: bool,
     /// What the lane was last blocked with.
     pub(super) blocked: Option<Blocked>,
-}
-
-/// A block that this process wrote, and when.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Blocked {
-    until: DateTime<Utc>,
-    tier: Tier,
-    at: Instant,
 }
 
 impl State {
@@ -322,33 +306,6 @@ impl Inner {
             Reserved::Spent { .. } | Reserved::Border { .. } | Reserved::Held { .. } => {}
         }
         Ok(answer)
-    }
-
-    /// Holds the lane's jobs of this tier back: one row, instead of parking each.
-    pub(super) async fn block(
-        &self,
-        tier: Tier,
-        until: DateTime<Utc>,
-        reason: &'static str,
-        scope: &str,
-    ) -> Result<(), db::Error> {
-        let known = self.state().blocked;
-        if known.is_some_and(|block| {
-            block.at.elapsed() < REMEMBER && block.until >= until && block.tier >= tier
-        }) {
-            return Ok(());
-        }
-        let provider = self.terms.provider;
-        let (below, reason, scope) = (tier.classes_below(), reason.to_owned(), scope.to_owned());
-        let block = lanes::Block { until, below, reason, scope };
-        let at = Instant::now();
-        if db::answered_soon(lanes::block(&self.process.db, provider, &block)).await? {
-            let lanes::Block { below, reason, scope, .. } = block;
-            tracing::info!(%provider, scope, reason, below, %until, "calls are spent: the lane is blocked");
-            self.process.notifier.say(notify::LANES, provider.as_str());
-            self.state().blocked = Some(Blocked { until, tier, at });
-        }
-        Ok(())
     }
 
     /// A call has ended, or nobody knows. `heard`: the head of its answer.

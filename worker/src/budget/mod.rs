@@ -7,6 +7,7 @@
 //! It knows no provider: which windows there are, which calls count in them and what an answer's headers
 //! tell of them is said by the provider's file, in [`Terms`] and [`Call`].
 
+mod block;
 mod breaker;
 mod gate;
 mod keeper;

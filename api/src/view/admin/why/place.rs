@@ -124,7 +124,8 @@ pub(super) fn lack_of_workers(facts: &Facts) -> Option<Reason> {
         return Some(Reason::new(Code::NoWorker, "No worker is alive."));
     }
     let title = facts.provider.title();
-    let is_for_it = |worker: &&&Worker| worker.providers.iter().any(|p| p == facts.provider.as_str());
+    let is_for_it =
+        |worker: &&&Worker| worker.providers.iter().any(|p| p == facts.provider.as_str());
     let of_provider: Vec<&&Worker> = there.iter().filter(is_for_it).collect();
     if of_provider.is_empty() {
         let message = format!("No worker that is alive takes syncs with {title}.");
