@@ -1,5 +1,5 @@
 //! A bad network in front of Postgres: a proxy that delays, loses, silences and cuts connections, and
-//! that can do so between a commit and its answer. What it reads of the protocol is in [`wire`].
+//! that can do so between a commit and its answer. What it reads of the protocol is in `wire`.
 //!
 //! It must know nothing of Paceline but the names that connections give themselves.
 
