@@ -19,8 +19,12 @@ pub const LANES: &str = "paceline_lanes";
 /// There is a bulk operation to do; the payload is its id.
 pub const OPERATIONS: &str = "paceline_operations";
 
-/// Between two sends. A message after a quiet moment goes at once.
-const LINGER: Duration = Duration::from_millis(25);
+/// Between two sends while messages come without a pause: more of them go together.
+const LONGEST_GAP: Duration = Duration::from_millis(25);
+/// Between two sends after a quiet moment: somebody waits for the one message.
+const SHORTEST_GAP: Duration = Duration::from_millis(2);
+/// So long nothing was sent.
+const QUIET: Duration = Duration::from_millis(12);
 /// Postgres takes fewer than 8,000 bytes.
 const PAYLOAD_LIMIT: usize = 7_900;
 
@@ -45,13 +49,15 @@ impl Notifier {
 }
 
 async fn send_batches(db: Db, mut receiver: mpsc::UnboundedReceiver<(&'static str, String)>) {
-    let mut next_send = Instant::now();
+    let (mut sent, mut gap) = (Instant::now(), SHORTEST_GAP);
     while let Some(first) = receiver.recv().await {
+        let quiet_for = sent.elapsed();
         let mut batch = BTreeSet::from([first]);
-        while let Ok(Some(next)) = tokio::time::timeout_at(next_send, receiver.recv()).await {
+        while let Ok(Some(next)) = tokio::time::timeout_at(sent + gap, receiver.recv()).await {
             batch.insert(next);
         }
-        next_send = Instant::now() + LINGER;
+        sent = Instant::now();
+        gap = gap_after(gap, quiet_for);
         let (channels, payloads): (Vec<&str>, Vec<String>) = pack(&batch).into_iter().unzip();
         if let Err(error) = db::answered_soon(send(&db, &channels, &payloads)).await {
             let (reason, messages) = (error.reason(), batch.len());
@@ -62,6 +68,12 @@ async fn send_batches(db: Db, mut receiver: mpsc::UnboundedReceiver<(&'static st
             );
         }
     }
+}
+
+/// The pause behind a send that followed the one before by so much: a few messages a second go at once, each for
+/// itself; thousands share a send.
+fn gap_after(gap: Duration, quiet_for: Duration) -> Duration {
+    if quiet_for >= QUIET { SHORTEST_GAP } else { (gap * 2).min(LONGEST_GAP) }
 }
 
 /// Sends each payload on its channel, now and in one statement.
@@ -96,6 +108,14 @@ fn pack<'a>(batch: &'a BTreeSet<(&'static str, String)>) -> Vec<(&'a str, String
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn messages_now_and_then_go_at_once_and_a_stream_of_them_goes_together() {
+        let now_and_then = gap_after(LONGEST_GAP, Duration::from_millis(20));
+        assert_eq!(now_and_then, SHORTEST_GAP);
+        let stream = (0..10).fold(SHORTEST_GAP, |gap, _| gap_after(gap, Duration::ZERO));
+        assert_eq!(stream, LONGEST_GAP);
+    }
 
     #[test]
     fn a_batch_is_packed_by_channel_and_no_payload_is_too_long() {
