@@ -109,7 +109,7 @@ impl Command {
         match self {
             Self::Api(_) | Self::Worker(_) | Self::Sim(_) | Self::Dev(_) => SERVICE_LOG,
             // The program of the demo is the demo; the cluster's start is not part of it.
-            Self::Demo(_) => "warn,paceline=info,paceline_postgres=warn",
+            Self::Demo(_) => "warn,paceline=info,paceline_postgres=warn,paceline_worker=warn",
             Self::Sync(_) | Self::Jobs(_) => "warn,paceline=info",
             Self::Migrate(_)
             | Self::Failures(_)

@@ -47,8 +47,13 @@ pub(super) async fn beat(shared: Arc<Shared>) {
 async fn renew_all_along(shared: &Shared, renewed: &watch::Sender<Instant>) -> Infallible {
     let mut every = tokio::time::interval(shared.config.beat_every);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut hearing = shared.hears.subscribe();
     loop {
-        every.tick().await;
+        // That notifications arrive, or do not any more, is told at once.
+        tokio::select! {
+            _ = every.tick() => {}
+            _ = hearing.changed() => {}
+        }
         let asked = Instant::now();
         let limit = shared.config.lease / 3;
         let failed = match tokio::time::timeout(limit, renew(shared)).await {
