@@ -17,7 +17,6 @@ create table paceline.connections (
   provider_account_id text not null,
   state text not null default 'active',
   scopes text[] not null default '{}',
-  covered tstzmultirange not null default '{}',
   created_at timestamptz not null default clock_timestamp(),
   updated_at timestamptz not null default clock_timestamp(),
   constraint connections_account_key unique (user_id, provider, provider_account_id),
@@ -26,7 +25,6 @@ create table paceline.connections (
 );
 comment on table paceline.connections is 'One permanent link per user, provider and provider account; reconnecting reuses it.';
 comment on column paceline.connections.scopes is 'What the provider granted, in its own words.';
-comment on column paceline.connections.covered is 'Ranges of activity start times that were read completely at least once.';
 
 create table paceline.connection_secrets (
   connection_id uuid constraint connection_secrets_pkey primary key

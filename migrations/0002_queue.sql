@@ -33,7 +33,7 @@ create table paceline.sync_jobs (
 ) with (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
 
 create unique index sync_jobs_live on paceline.sync_jobs (user_id, provider, slot);
-create index sync_jobs_ready on paceline.sync_jobs (provider, sort_at, id) where waiting_for is null;
+create index sync_jobs_ready on paceline.sync_jobs (provider, sort_at, id) where waiting_for is null and slot >= 0;
 create index sync_jobs_due on paceline.sync_jobs (run_at) where waiting_for is not null;
 
 comment on table paceline.sync_jobs is 'Live jobs only. Its id is the syncId everywhere.';

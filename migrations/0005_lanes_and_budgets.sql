@@ -17,6 +17,8 @@ create table paceline.lanes (
   breaker_trips integer not null default 0,
   breaker_reason text,
   breaker_at timestamptz,
+  ended_per_s double precision,
+  step interval not null default '1 second',
   rev bigint not null default 1,
   updated_at timestamptz not null default clock_timestamp(),
   constraint lanes_max_running_positive check (max_running > 0),
@@ -24,6 +26,7 @@ create table paceline.lanes (
   constraint lanes_breaker_ends check ((breaker = 'closed') = (breaker_until is null)),
   constraint lanes_pause_whole check ((paused_until is null) = (paused_at is null)),
   constraint lanes_blocked_below_range check (blocked_below between 1 and 5),
+  constraint lanes_step_range check (step between interval '1 second' and interval '1 minute'),
   constraint lanes_blocked_reason_known check (blocked_reason in ('rate_limit', 'quota_exceeded'))
 );
 insert into paceline.lanes (lane)
@@ -31,6 +34,8 @@ insert into paceline.lanes (lane)
 comment on table paceline.lanes is 'A row a provider, and * for all of them: what a claim asks before it takes jobs.';
 comment on column paceline.lanes.max_running is 'Jobs of the lane that may run at once in the whole fleet; null: any number.';
 comment on column paceline.lanes.paused_until is 'Nothing is claimed before; infinity until somebody resumes.';
+comment on column paceline.lanes.ended_per_s is 'Jobs that end in a second, as of the last quarter of an hour or so.';
+comment on column paceline.lanes.step is 'So far apart the jobs of one user stand in the queue: what the lane needs for one, if it is behind.';
 comment on column paceline.lanes.blocked_until is 'The application''s quota is spent until then.';
 comment on column paceline.lanes.blocked_below is 'Classes below this one wait for blocked_until; 5 is all of them.';
 comment on column paceline.lanes.blocked_scope is 'The budget that is spent.';

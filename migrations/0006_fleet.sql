@@ -5,8 +5,8 @@ alter table paceline.sync_jobs
   add column requested_by text;
 comment on column paceline.sync_jobs.follow_up is 'Ranges asked for while it was live; its end turns them into a job of their own.';
 comment on column paceline.sync_jobs.trace_id is 'The request that asked for it; on every log line of its workers.';
-create index sync_jobs_urgent on paceline.sync_jobs (provider, sort_at, id) where waiting_for is null and class >= 3;
-create index sync_jobs_suspect on paceline.sync_jobs (sort_at, id) where crashes >= 2;
+create index sync_jobs_urgent on paceline.sync_jobs (provider, sort_at, id) where waiting_for is null and class >= 3 and slot >= 0;
+create index sync_jobs_suspect on paceline.sync_jobs (sort_at, id) where crashes >= 2 and slot >= 0;
 
 alter table paceline.sync_runs
   add column provider text not null default 'strava',

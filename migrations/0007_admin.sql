@@ -60,3 +60,9 @@ create table paceline.job_counts_taken (
 );
 insert into paceline.job_counts_taken default values;
 comment on table paceline.job_counts is 'Jobs by state and provider as last counted, by some worker; runnable is queued and not held back by its lane.';
+
+-- Whose jobs, and how they failed, among millions that went well. Only the first costs what goes well anything.
+create index sync_history_provider on paceline.sync_history (provider, id);
+create index sync_history_failed_at on paceline.sync_history (provider, id) where status = 'failed';
+create index sync_history_failed_with on paceline.sync_history ((last_error ->> 'code'), id) where status = 'failed';
+create index sync_history_cancelled on paceline.sync_history (id) where status = 'cancelled';

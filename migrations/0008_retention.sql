@@ -1,7 +1,7 @@
 -- What is deleted when it is old.
 -- Rows that still have pages: none but these is looked at to find what to delete.
 create index sync_history_with_pages on paceline.sync_history (finished_at)
-  where status = 'failed' and pages_pruned_at is null and last_page > 0;
+  where status = 'failed' and pages_pruned_at is null;
 
 create function paceline.drop_history_before(cutoff timestamptz) returns integer
 language plpgsql set search_path = paceline, pg_temp set lock_timeout = '100ms' as $$

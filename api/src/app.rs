@@ -3,6 +3,7 @@
 use crate::{
     auth::{Subjects, Verifier},
     config::{Config, RenderMetrics},
+    connect::Connecting,
     live::Live,
     observe,
     problem::{Kind, Problem},
@@ -17,7 +18,7 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
 };
 use paceline_shared::{db, notify::Notifier};
-use std::{ops::Deref, sync::Arc};
+use std::{net::SocketAddr, ops::Deref, sync::Arc};
 use tokio_util::sync::CancellationToken;
 use tower_http::compression::{
     CompressionLayer,
@@ -39,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) live: Arc<Live>,
     pub(crate) service_role: String,
     pub(crate) limits: rate::Limits,
+    pub(crate) connecting: Connecting,
     pub(crate) render_metrics: RenderMetrics,
     pub(crate) openapi: Bytes,
 }
@@ -52,9 +54,14 @@ impl Deref for App {
 
 impl App {
     /// Opens nothing yet: a process starts, and stays up, while Postgres is away.
-    pub(crate) fn new(config: &Config, closing: &CancellationToken) -> Result<Self, Error> {
+    pub(crate) fn new(
+        config: &Config,
+        address: SocketAddr,
+        closing: &CancellationToken,
+    ) -> Result<Self, Error> {
         let verifier = Verifier::new(config.issuers.clone(), config.allow_local_issuer)?
             .with_role_claim(config.admin_claim.as_str());
+        let connecting = Connecting::new(config, address)?;
         let db = config.database.connect("paceline-api", config.pool_size)?;
         let render_metrics = observe::with_gauges(config.render_metrics.clone(), vec![db.clone()]);
         Ok(Self(Arc::new(Shared {
@@ -65,6 +72,7 @@ impl App {
             live: Live::new(closing.child_token()),
             service_role: config.service_role.clone(),
             limits: rate::Limits::new(config.rate_limit),
+            connecting,
             render_metrics,
             openapi: Bytes::from(crate::openapi()),
         })))

@@ -1,7 +1,7 @@
 //! What the HTTP face is told at its start. Plain data: the binary fills it from its arguments.
 
-use crate::auth::local;
-use paceline_shared::db::Address;
+use crate::{auth::local, connect::ReturnUrl};
+use paceline_shared::{db::Address, oauth::AuthorizePage, sealing::Keyring};
 use std::{fmt, net::SocketAddr, num::NonZeroU32, str::FromStr, sync::Arc};
 use url::Url;
 
@@ -29,13 +29,22 @@ pub struct Config {
     pub rate_limit: Option<NonZeroU32>,
     /// The largest body that is read, in bytes.
     pub body_limit: usize,
+    /// Where browsers and providers find this server, with whatever a proxy puts before its paths; `None`: where it
+    /// listens.
+    pub public_url: Option<Url>,
+    /// Where users who connected an account may go back to.
+    pub return_urls: Vec<ReturnUrl>,
+    /// The consent pages of the providers at which there is an application of ours.
+    pub consent: Vec<AuthorizePage>,
+    /// What seals codes until a worker has exchanged them: the workers' own keys. Needed with any of `consent`.
+    pub keys: Option<Keyring>,
     /// What `/metrics` answers.
     pub render_metrics: RenderMetrics,
 }
 
 impl Config {
     /// The defaults: 10 connections, no issuer, no local issuer, role `service_role`, claim
-    /// `paceline_role`, 20 calls a second, bodies of 1 MiB, no metrics.
+    /// `paceline_role`, 20 calls a second, bodies of 1 MiB, no provider to connect, no metrics.
     #[must_use]
     pub fn new(listen: SocketAddr, database: Address) -> Self {
         Self {
@@ -48,6 +57,10 @@ impl Config {
             admin_claim: local::ROLE_CLAIM.to_owned(),
             rate_limit: NonZeroU32::new(20),
             body_limit: 1024 * 1024,
+            public_url: None,
+            return_urls: Vec::new(),
+            consent: Vec::new(),
+            keys: None,
             render_metrics: Arc::new(String::new),
         }
     }
@@ -64,6 +77,9 @@ impl fmt::Debug for Config {
             .field("admin_claim", &self.admin_claim)
             .field("rate_limit", &self.rate_limit)
             .field("body_limit", &self.body_limit)
+            .field("public_url", &self.public_url)
+            .field("return_urls", &self.return_urls)
+            .field("consent", &self.consent)
             .finish_non_exhaustive()
     }
 }

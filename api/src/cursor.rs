@@ -2,7 +2,7 @@
 
 use crate::problem::{Kind, Problem};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, Datelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Utc};
 use paceline_shared::JobId;
 use uuid::Uuid;
 
@@ -71,6 +71,35 @@ impl Cursor for (DateTime<Utc>, Uuid) {
     }
 }
 
+/// Behind a measured value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Measured(pub(crate) DateTime<Utc>, pub(crate) Uuid);
+
+impl Cursor for Measured {
+    const LIST: u8 = b'm';
+    fn write(&self, bytes: &mut Vec<u8>) {
+        (self.0, self.1).write(bytes);
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        <(DateTime<Utc>, Uuid)>::read(bytes).map(|(at, id)| Self(at, id))
+    }
+}
+
+/// Behind a day or a night.
+impl Cursor for (NaiveDate, Uuid) {
+    const LIST: u8 = b'd';
+    fn write(&self, bytes: &mut Vec<u8>) {
+        bytes.extend(self.0.num_days_from_ce().to_be_bytes());
+        bytes.extend(self.1.as_bytes());
+    }
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (days, id) = bytes.split_first_chunk()?;
+        let day = NaiveDate::from_num_days_from_ce_opt(i32::from_be_bytes(*days))?;
+        let is_plausible = (1..=9999).contains(&day.year());
+        is_plausible.then_some((day, Uuid::from_slice(id).ok()?))
+    }
+}
+
 /// Behind a failed record: its page and its place there.
 impl Cursor for (i32, i32) {
     const LIST: u8 = b'f';
@@ -111,6 +140,10 @@ mod tests {
         let activity =
             (DateTime::from_timestamp_micros(1_735_689_600_123_456).unwrap(), Uuid::now_v7());
         assert_eq!(<(DateTime<Utc>, Uuid)>::from_text(&activity.to_text()).unwrap(), activity);
+        let Measured(at, id) = Measured::from_text(&Measured(activity.0, activity.1).to_text()).unwrap();
+        assert_eq!((at, id), activity);
+        let night = (NaiveDate::from_ymd_opt(2026, 5, 3).unwrap(), Uuid::now_v7());
+        assert_eq!(<(NaiveDate, Uuid)>::from_text(&night.to_text()).unwrap(), night);
         let failure = (3, 199);
         assert_eq!(<(i32, i32)>::from_text(&failure.to_text()).unwrap(), failure);
     }
@@ -123,6 +156,10 @@ mod tests {
             assert!(<(DateTime<Utc>, Uuid)>::from_text(text).is_err(), "{text}");
         }
         assert!(JobId::from_text(&(3, 4).to_text()).is_err());
+        let of_activities = (DateTime::UNIX_EPOCH, Uuid::nil()).to_text();
+        assert!(Measured::from_text(&of_activities).is_err(), "another list's");
+        let far = (NaiveDate::MAX, Uuid::nil()).to_text();
+        assert!(<(NaiveDate, Uuid)>::from_text(&far).is_err());
         assert!(<(i32, i32)>::from_text(&URL_SAFE_NO_PAD.encode(b"f123456789")).is_err());
     }
 

@@ -6,6 +6,7 @@
 mod app;
 pub mod auth;
 mod config;
+mod connect;
 mod cursor;
 mod extract;
 mod idempotency;
@@ -21,6 +22,7 @@ mod testing;
 mod view;
 
 pub use config::{Algorithm, Config, Issuer, KeySet, RenderMetrics, UnknownAlgorithm};
+pub use connect::{InvalidReturnUrl, ReturnUrl};
 pub use observe::METRICS;
 pub use openapi::openapi;
 pub use server::{Error, Server, run};

@@ -2,7 +2,7 @@
 
 use crate::{
     problem::{self, Kind},
-    routes,
+    rate, routes,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write};
@@ -27,7 +27,55 @@ fn document() -> Value {
     if let Some(Value::Object(schemas)) = document.pointer_mut("/components/schemas") {
         schemas.values_mut().for_each(require_nullable);
     }
+    tell_limits(&mut document);
     document
+}
+
+/// What stands in the head of answers where callers are limited.
+const LIMIT_HEADERS: [(&str, &str, &str); 3] = [
+    (
+        "RateLimit-Policy",
+        "Calls that may come at once, and the seconds after which there is room for as many again. Where the server limits callers.",
+        "\"user\";q=250;w=5",
+    ),
+    (
+        "RateLimit",
+        "Calls that are left, and the seconds after which there is room for one more. Where the server limits callers.",
+        "\"user\";r=249;t=1",
+    ),
+    ("Retry-After", "Seconds to wait before the next try.", "1"),
+];
+
+/// The limit lies before all routes that it applies to, so it is told here and by none of them.
+fn tell_limits(document: &mut Value) {
+    for (name, description, example) in LIMIT_HEADERS {
+        let schema = if name == "Retry-After" {
+            json!({ "type": "integer", "minimum": 1 })
+        } else {
+            json!({ "type": "string" })
+        };
+        let example = example.parse::<i64>().map_or_else(|_text| json!(example), Value::from);
+        document["components"]["headers"][name] =
+            json!({ "description": description, "schema": schema, "example": example });
+    }
+    let paths = document["paths"].as_object_mut().into_iter().flatten();
+    for (_, item) in paths.filter(|(path, _)| rate::applies_to(path)) {
+        let operations = item.as_object_mut().into_iter().flat_map(|item| item.values_mut());
+        for (status, answer) in operations
+            .filter_map(|operation| operation["responses"].as_object_mut())
+            .flat_map(|responses| responses.iter_mut())
+        {
+            let told: &[_] = match status.as_str() {
+                // Whoever is unknown is not counted.
+                "401" => &[],
+                "429" | "503" => &["RateLimit-Policy", "RateLimit", "Retry-After"],
+                _ => &["RateLimit-Policy", "RateLimit"],
+            };
+            for name in told {
+                answer["headers"][name] = json!({ "$ref": format!("#/components/headers/{name}") });
+            }
+        }
+    }
 }
 
 /// Answers write their nulls, so what may be null is always there. Requests may leave it out: they
@@ -62,6 +110,7 @@ fn require_nullable(schema: &mut Value) {
     info(title = "Paceline", description = "", license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0")),
     tags(
         (name = "syncs", description = "Runs that bring a provider's records to us"),
+        (name = "connections", description = "Users' accounts at the providers: connect, show, disconnect"),
         (name = "data", description = "What was stored"),
         (name = "admin", description = "For staff: jobs, bulk operations, workers, providers, failures, audit. `viewer` reads, \
             `operator` steers single jobs, workers and pauses, `admin` acts on many and sets limits"),

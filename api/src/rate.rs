@@ -29,8 +29,8 @@ const BURST_S: u32 = 5;
 const TRUSTED: u32 = 10;
 /// After so many calls those are forgotten who have not called for a while.
 const SWEEP_EVERY: u32 = 4096;
-/// What the limit applies to.
-const LIMITED: &str = "/api/v1/";
+/// What the limit applies to: all that asks for a token.
+const LIMITED: [&str; 2] = ["/api/v1/", "/{provider}/sync/"];
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
@@ -109,13 +109,16 @@ impl Left {
     }
 }
 
+/// Whether calls of the route with this path, parameters in braces, are counted.
+pub(crate) fn applies_to(path: &str) -> bool {
+    LIMITED.iter().any(|beginning| path.starts_with(beginning))
+}
+
 /// Refuses a call of a user who has none left. A call without a valid token is not counted: it goes no
 /// further than the check of its token.
 pub(crate) async fn limit(State(app): State<App>, request: Request, next: Next) -> Response {
-    let is_limited = request
-        .extensions()
-        .get::<MatchedPath>()
-        .is_some_and(|path| path.as_str().starts_with(LIMITED));
+    let is_limited =
+        request.extensions().get::<MatchedPath>().is_some_and(|path| applies_to(path.as_str()));
     if !is_limited {
         return next.run(request).await;
     }

@@ -6,7 +6,7 @@ use crate::{
     observe,
 };
 use axum::serve::ListenerExt;
-use paceline_shared::db;
+use paceline_shared::{Provider, db};
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,15 @@ pub enum Error {
     /// A key set without a single algorithm accepts nothing.
     #[error("the issuer {0:?} has no algorithm")]
     NoAlgorithm(String),
+    /// Users could not come back from a provider.
+    #[error("the public URL must be http or https, without user, query and fragment")]
+    PublicUrl,
+    /// Codes could not be kept.
+    #[error("there are providers to connect, and no sealing keys to keep their codes with")]
+    NoSealingKeys,
+    /// Users could not be sent to a provider.
+    #[error("the address of the consent page of {0} cannot be used")]
+    ConsentPage(Provider, #[source] url::ParseError),
     /// The client for signing keys could not be made.
     #[error("the client for signing keys could not be made")]
     KeyClient(#[source] reqwest::Error),
@@ -60,12 +69,12 @@ impl Server {
     /// Checks the configuration and takes the address. Postgres may be away.
     pub async fn bind(config: Config) -> Result<Self, Error> {
         let closing = CancellationToken::new();
-        let app = App::new(&config, &closing)?;
         // A listener keeps its connection for good: it must not be one of those that requests need.
         let listening = config.database.connect_listener("paceline-api listener")?;
         let bind = |error| Error::Bind(config.listen, error);
         let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
         let address = listener.local_addr().map_err(bind)?;
+        let app = App::new(&config, address, &closing)?;
         observe::declare_metrics();
         Ok(Self { listener, address, app, listening, body_limit: config.body_limit, closing })
     }

@@ -4,17 +4,19 @@ use crate::{
     app::{App, router},
     auth::{Role, local},
     config::{Config, Issuer},
+    connect::tests::consent,
 };
 use axum::{
     Router,
     body::Body,
     http::{HeaderMap, Request, StatusCode, header},
 };
-use paceline_shared::UserId;
+use paceline_shared::{Provider, UserId, sealing::Keyring};
 use serde_json::Value;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+use url::Url;
 
 /// Small, so that a test can go over it.
 pub(crate) const BODY_LIMIT: usize = 2_000;
@@ -66,6 +68,15 @@ impl Answered {
 
 impl TestApp {
     pub(crate) fn new() -> Self {
+        Self::with_rate(None)
+    }
+
+    /// One that lets each user make so many calls a second.
+    pub(crate) fn limited(per_second: u32) -> Self {
+        Self::with_rate(std::num::NonZeroU32::new(per_second))
+    }
+
+    fn with_rate(rate_limit: Option<std::num::NonZeroU32>) -> Self {
         let secret = local::Secret::generate().unwrap();
         let mut config = Config::new(
             ([127, 0, 0, 1], 0).into(),
@@ -73,9 +84,13 @@ impl TestApp {
         );
         config.issuers = vec![Issuer::Local(secret.clone())];
         config.allow_local_issuer = true;
-        config.rate_limit = None;
+        config.rate_limit = rate_limit;
+        config.public_url = Url::parse("https://sync.example.org").ok();
+        config.return_urls = vec!["https://app.example.org/settings".parse().unwrap()];
+        config.consent = vec![consent(Provider::Strava, false), consent(Provider::Fitbit, true)];
+        config.keys = Some(Keyring::generate("a").unwrap().parse().unwrap());
         config.render_metrics = std::sync::Arc::new(|| "some_metric 1\n".to_owned());
-        let app = App::new(&config, &CancellationToken::new()).unwrap();
+        let app = App::new(&config, ([127, 0, 0, 1], 8080).into(), &CancellationToken::new()).unwrap();
         app.subjects.remember(SUBJECT.to_owned(), UserId::fresh());
         Self { router: router(app, BODY_LIMIT), secret }
     }

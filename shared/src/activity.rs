@@ -59,6 +59,23 @@ pub struct Activity {
     pub start: Option<Position>,
     /// Where it ended.
     pub end: Option<Position>,
+    /// Joules used.
+    pub energy_j: Option<f64>,
+    /// Steps made.
+    pub steps: Option<i32>,
+    /// Where the provider itself got it from, if it says so.
+    pub upstream: Option<Upstream>,
+    /// The provider's own order of edits: a lower one never replaces a higher one.
+    pub revision: Option<i64>,
+}
+
+/// The provider from which another provider got a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Its name, as [`crate::Provider`] spells it where it is one.
+    pub provider: String,
+    /// The record's id there, where it is told.
+    pub record_id: Option<String>,
 }
 
 /// What became of a derived value.

@@ -45,6 +45,8 @@ pub enum Code {
     InvalidData,
     /// The provider has ended.
     ProviderGone,
+    /// The code that a user came back with was not exchanged in time, or is not accepted.
+    CodeExpired,
     /// The attempt took too long.
     FunctionTimeout,
     /// An answer was larger than it may be.
@@ -67,7 +69,8 @@ impl Code {
             Self::AuthenticationError
             | Self::PermissionDenied
             | Self::InvalidData
-            | Self::ProviderGone => Class::Terminal,
+            | Self::ProviderGone
+            | Self::CodeExpired => Class::Terminal,
             Self::FunctionTimeout | Self::MemoryLimit | Self::WorkerLost | Self::UnknownError => {
                 Class::System
             }
@@ -79,6 +82,7 @@ impl Code {
     pub const fn action(self) -> &'static str {
         match self {
             Self::AuthenticationError => "reconnect",
+            Self::CodeExpired => "connect",
             Self::PermissionDenied => "grant_access",
             Self::ProviderGone => "connect_another_provider",
             Self::InvalidData => "contact_support",

@@ -53,6 +53,10 @@ id!(
     ConnectionId
 );
 id!(
+    /// A user's way to a provider's consent page and back.
+    AuthorizationId
+);
+id!(
     /// One life of one worker process: fresh at each start, never a host name.
     WorkerId
 );

@@ -12,13 +12,15 @@ pub mod job_state;
 pub mod listen;
 pub mod measures;
 pub mod notify;
+pub mod oauth;
 pub mod progress;
 pub mod provider;
+pub mod record;
 pub mod sealing;
 pub mod slices;
 pub mod sync_spec;
 pub mod telemetry;
 pub mod waiting;
 
-pub use ids::{ConnectionId, JobId, UserId, WorkerId};
+pub use ids::{AuthorizationId, ConnectionId, JobId, UserId, WorkerId};
 pub use provider::{JobType, Provider};

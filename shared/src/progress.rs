@@ -95,8 +95,11 @@ impl Checkpoint {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counts {
-    /// Pages staged.
+    /// Steps of the provider's that were read: pages, chunks, windows.
     pub pages: i32,
+    /// How many are left, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pages_left: Option<i32>,
     /// Items the provider sent.
     pub fetched: i32,
     /// Items that `activityTypes` left out.
@@ -121,6 +124,10 @@ pub struct Counts {
     pub unchanged: i32,
     /// Records that could not be read or stored.
     pub failed: i32,
+    /// Records that the provider does not have any more.
+    pub removed: i32,
+    /// Items that store is through with. An item may hold several records, or none.
+    pub through: i32,
 }
 
 impl Counts {
@@ -133,7 +140,7 @@ impl Counts {
     /// Items that store is through with.
     #[must_use]
     pub const fn processed(&self) -> i32 {
-        self.saved + self.updated + self.unchanged + self.failed
+        self.through
     }
 }
 
@@ -191,8 +198,8 @@ const STORE_ENDS: f64 = 0.99;
 
 /// How far a run is, 0.0 to 1.0; 1.0 only when completed. Grows with every counter and phase.
 ///
-/// While the number of pages is unknown, fetch approaches its share without reaching it: after `p`
-/// pages it is at `p / (p + 4)` of it.
+/// While the number of steps is unknown, fetch approaches its share without reaching it: after `p`
+/// steps it is at `p / (p + 4)` of it.
 #[must_use]
 pub fn fraction(state: JobState, phase: Phase, counts: &Counts) -> f64 {
     if state == JobState::Completed {
@@ -202,7 +209,10 @@ pub fn fraction(state: JobState, phase: Phase, counts: &Counts) -> f64 {
         if all <= 0 { 0.0 } else { (f64::from(done) / f64::from(all)).clamp(0.0, 1.0) }
     };
     match phase {
-        Phase::Fetch => FETCH_ENDS * of(counts.pages, counts.pages.saturating_add(4)),
+        Phase::Fetch => {
+            let left = counts.pages_left.unwrap_or(4).max(0);
+            FETCH_ENDS * of(counts.pages, counts.pages.saturating_add(left))
+        }
         Phase::Enrich => {
             FETCH_ENDS + (ENRICH_ENDS - FETCH_ENDS) * of(counts.enriched, counts.to_process())
         }
@@ -259,7 +269,9 @@ mod tests {
             }
             Phase::Enrich => *phase = Phase::Store,
             Phase::Store if counts.processed() < counts.to_process() => {
-                counts.saved += items.max(1).min(counts.to_process() - counts.processed());
+                let done = items.max(1).min(counts.to_process() - counts.processed());
+                counts.saved += done;
+                counts.through += done;
             }
             Phase::Store => *phase = Phase::Done,
             Phase::Done => {}

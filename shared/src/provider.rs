@@ -63,12 +63,34 @@ impl Provider {
         }
     }
 
-    /// What can be synced from this provider by this version; empty: nothing yet.
+    /// What can be synced from this provider by this version, the usual one first; empty: nothing yet.
     #[must_use]
     pub const fn job_types(self) -> &'static [JobType] {
+        use JobType as J;
         match self {
-            Self::Strava => &[JobType::Activities],
-            Self::Withings | Self::GoogleHealth | Self::Fitbit | Self::Garmin => &[],
+            Self::Strava => &[J::Activities],
+            Self::Withings | Self::Fitbit => &[J::All, J::Measurements, J::Activities, J::Daily],
+            Self::Garmin => &[J::All, J::Activities, J::Health, J::Workouts],
+            Self::GoogleHealth => &[],
+        }
+    }
+
+    /// What is read where nobody says which; `None`: nothing can be.
+    #[must_use]
+    pub const fn usual_job_type(self) -> Option<JobType> {
+        match self.job_types() {
+            [usual, ..] => Some(*usual),
+            [] => None,
+        }
+    }
+
+    /// What a step of its syncs is called.
+    #[must_use]
+    pub const fn step_unit(self) -> &'static str {
+        match self {
+            Self::Strava | Self::Withings | Self::GoogleHealth => "page",
+            Self::Fitbit => "chunk",
+            Self::Garmin => "window",
         }
     }
 }
@@ -101,20 +123,57 @@ impl FromStr for Provider {
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
 pub enum JobType {
+    /// Everything that the provider has.
+    All,
     /// Activities: runs, rides and the rest.
     Activities,
+    /// What was measured of the body.
+    Measurements,
+    /// Days' totals and nights.
+    Daily,
+    /// Garmin's word for all that is no activity: days, nights, measured values.
+    Health,
+    /// Garmin's word for workouts that a device noticed by itself.
+    Workouts,
 }
 
 impl JobType {
     /// Every job type.
-    pub const ALL: [Self; 1] = [Self::Activities];
+    pub const ALL: [Self; 6] = [
+        Self::All,
+        Self::Activities,
+        Self::Measurements,
+        Self::Daily,
+        Self::Health,
+        Self::Workouts,
+    ];
 
     /// The name on every wire and in every table.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::All => "all",
             Self::Activities => "activities",
+            Self::Measurements => "measurements",
+            Self::Daily => "daily",
+            Self::Health => "health",
+            Self::Workouts => "workouts",
         }
+    }
+}
+
+/// The text names no job type.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no job type; known are all, activities, measurements, daily, health and workouts")]
+pub struct UnknownJobType(pub String);
+
+impl FromStr for JobType {
+    type Err = UnknownJobType;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|j| j.as_str() == text)
+            .ok_or_else(|| UnknownJobType(text.to_owned()))
     }
 }
 

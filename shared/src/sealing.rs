@@ -62,6 +62,26 @@ impl Keyring {
             .map_err(|_e| Error::Broken)
     }
 
+    /// What was sealed for `owner`, sealed anew with the first key.
+    pub fn reseal(&self, owner: &str, sealed: &[u8]) -> Result<Vec<u8>, Error> {
+        self.seal(owner, &self.open(owner, sealed)?)
+    }
+
+    /// What every value begins with that the first key sealed, in hexadecimal digits: the way to find the others.
+    #[must_use]
+    pub fn mark_in_hex(&self) -> String {
+        let (id, _) = &self.0[0];
+        // No id is longer than a byte counts: `FromStr` sees to it.
+        let length = u8::try_from(id.len()).unwrap_or(u8::MAX);
+        hex([LAYOUT, length].iter().chain(id.as_bytes()))
+    }
+
+    /// The id of the key that seals.
+    #[must_use]
+    pub fn newest(&self) -> &str {
+        &self.0[0].0
+    }
+
     /// A key made now, in the notation that [`FromStr`] reads.
     pub fn generate(id: &str) -> Result<String, Error> {
         let mut key = [0_u8; 32];
@@ -69,6 +89,15 @@ impl Keyring {
             .map_err(|_e| Error::Keys("the system gives no random numbers"))?;
         Ok(format!("{id}:{}", STANDARD.encode(key)))
     }
+}
+
+fn hex<'a>(bytes: impl Iterator<Item = &'a u8>) -> String {
+    use std::fmt::Write as _;
+    bytes.fold(String::new(), |mut hex, byte| {
+        // To write into a text does not fail.
+        let _infallible = write!(hex, "{byte:02x}");
+        hex
+    })
 }
 
 fn cipher(key: &SecretSlice<u8>) -> Result<XChaCha20Poly1305, Error> {
@@ -85,6 +114,12 @@ impl FromStr for Keyring {
             let key = STANDARD.decode(key).map_err(|_e| Error::Keys("a key is not base64"))?;
             if id.is_empty() || key.len() != 32 {
                 return Err(Error::Keys("an id is empty, or a key is not 32 bytes long"));
+            }
+            if id.len() > usize::from(u8::MAX) {
+                return Err(Error::Keys("a key id is longer than 255 bytes"));
+            }
+            if keys.iter().any(|(known, _)| known == id) {
+                return Err(Error::Keys("two keys have the same id"));
             }
             keys.push((id.to_owned(), SecretSlice::from(key)));
         }
@@ -143,6 +178,22 @@ mod tests {
         );
         let error = new.parse::<Keyring>().unwrap().open("row", &sealed).unwrap_err();
         assert!(matches!(error, Error::UnknownKey(id) if id == "old"));
+    }
+
+    #[test]
+    fn what_the_newest_key_sealed_is_known_by_its_beginning() {
+        let (old, new) = (Keyring::generate("k").unwrap(), Keyring::generate("k2").unwrap());
+        let ring: Keyring = format!("{new},{old}").parse().unwrap();
+        let sealed = old.parse::<Keyring>().unwrap().seal("row", b"x").unwrap();
+        assert!(
+            !hex(sealed.iter()).starts_with(&ring.mark_in_hex()),
+            "an id that begins like another's"
+        );
+        let again = ring.reseal("row", &sealed).unwrap();
+        assert!(hex(again.iter()).starts_with(&ring.mark_in_hex()));
+        assert_eq!(new.parse::<Keyring>().unwrap().open("row", &again).unwrap(), b"x");
+        assert!(ring.reseal("another row", &sealed).is_err());
+        assert!(matches!(format!("{old},{old}").parse::<Keyring>(), Err(Error::Keys(_))));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a sync is asked to do: options and limits, as clients send them and jobs carry them.
 
+use crate::AuthorizationId;
 use serde::{Deserialize, Serialize};
 
 /// The payload's shape; a worker claims only versions that it knows.
@@ -32,6 +33,10 @@ pub struct SyncOptions {
     pub skip_weather_enrichment: bool,
     /// Adds city, state and country; true by default.
     pub include_geocoding: bool,
+    /// Reads only what was not read before, and the look-back in which the provider's records may still change;
+    /// false by default.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub only_new: bool,
     /// Keeps only these of the provider's sport types; absent or empty keeps all.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub activity_types: Vec<String>,
@@ -45,6 +50,7 @@ impl Default for SyncOptions {
             timeout_seconds: None,
             skip_weather_enrichment: false,
             include_geocoding: true,
+            only_new: false,
             activity_types: Vec::new(),
         }
     }
@@ -59,6 +65,26 @@ pub enum JobKind {
     /// Does nothing and completes, but takes the way of every job: for measuring and checking a fleet. Users
     /// never see one, for the view `syncs` does not show it.
     Noop,
+    /// Buys tokens with the code that a user came back with, and connects the account.
+    Exchange,
+    /// Tells a provider that we are done with an account, and forgets its tokens.
+    Deauthorize,
+}
+
+/// The payload of a [`JobKind::Exchange`]. The code itself is in the authorization, sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExchangeOptions {
+    /// Whose code.
+    pub authorization: AuthorizationId,
+}
+
+/// The payload of a [`JobKind::Deauthorize`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DeauthorizeOptions {
+    /// Whether what was read through the connection is deleted as well; false by default.
+    pub delete_records: bool,
 }
 
 /// The payload of a [`JobKind::Noop`].
@@ -76,6 +102,8 @@ impl JobKind {
         match self {
             Self::Sync => "sync",
             Self::Noop => "noop",
+            Self::Exchange => "exchange",
+            Self::Deauthorize => "deauthorize",
         }
     }
 }

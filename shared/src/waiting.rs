@@ -27,6 +27,10 @@ pub fn explain(
             format!("{title} has trouble answering; we ask it again at {at}.")
         }
         ("breaker_open", None) => format!("{title} has trouble answering; we ask it again soon."),
+        ("preparing", Some(at)) => {
+            format!("{title} gets older records ready; they are read from {at} on.")
+        }
+        ("preparing", None) => format!("{title} gets older records ready."),
         ("paused", Some(at)) => format!("Syncs with {title} are paused until {at}."),
         ("paused", None) => format!("Syncs with {title} are paused for now."),
         ("retry", Some(at)) => format!("Something went wrong; the next try is at {at}."),
@@ -67,7 +71,7 @@ mod tests {
     fn every_reason_is_a_sentence_of_its_own_and_so_is_one_that_only_a_newer_binary_knows() {
         let now = at("2026-03-01T14:02:00Z");
         let mut said = std::collections::HashSet::new();
-        for reason in ["rate_limit", "breaker_open", "paused", "retry", "moonlight"] {
+        for reason in ["rate_limit", "breaker_open", "preparing", "paused", "retry", "moonlight"] {
             for until in [None, Some(at("2026-03-01T15:00:00Z"))] {
                 let sentence = explain("Google Health", reason, until, now);
                 assert!(sentence.ends_with('.') && !sentence.contains('_'), "{sentence}");

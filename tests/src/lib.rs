@@ -6,6 +6,7 @@
 //! its own, so that a mistake in the application's statements shows.
 
 pub mod binary;
+pub mod browser;
 pub mod client;
 pub mod database;
 pub mod model;

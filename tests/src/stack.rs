@@ -11,6 +11,7 @@ use paceline_simulator::{
 use paceline_worker::{
     connect,
     providers::{
+        Code,
         http::{Http, HttpOptions},
         strava::{Strava, StravaConfig},
     },
@@ -44,6 +45,8 @@ pub struct Stack {
     workers: u32,
     /// The options that say where Postgres is.
     way: Vec<String>,
+    /// The options that say where accounts can be connected.
+    accounts: Vec<String>,
     http: reqwest::Client,
     strava: Strava,
 }
@@ -97,9 +100,11 @@ impl Stack {
         std::fs::write(directory.path().join("issuer.key"), secret.to_base64())
             .expect("a key file");
         let keys = Keyring::generate("test").expect("a key");
-        let api = start_api(&directory, "api", &way, &["--allow-local-issuer"]).await;
+        let accounts = accounts(&keys, &sim.base_url());
+        let all = [&accounts[..], &way].concat();
+        let api = start_api(&directory, "api", &all, &["--allow-local-issuer"]).await;
         let (http, strava) = (Client::connections(), strava(&sim.base_url()));
-        Self { api, sim, db, secret, keys, directory, workers: 0, way, http, strava }
+        Self { api, sim, db, secret, keys, directory, workers: 0, way, accounts, http, strava }
     }
 
     /// Tells the processes that are started from now on that Postgres is there.
@@ -154,13 +159,19 @@ impl Stack {
 
     /// One more API process over the same database, with these options beside the usual ones.
     pub async fn another_api(&self, name: &str, options: &[&str]) -> Process {
-        start_api(&self.directory, name, &self.way, options).await
+        start_api(&self.directory, name, &[&self.accounts[..], &self.way].concat(), options).await
     }
 
     /// An API process over any database, with the same keys.
     pub async fn api_over(&self, name: &str, database_url: &str) -> Process {
         let way = ["--database-url".to_owned(), database_url.to_owned()];
         start_api(&self.directory, name, &way, &["--allow-local-issuer"]).await
+    }
+
+    /// The keys that seal tokens, as the processes get them.
+    #[must_use]
+    pub fn keys(&self) -> &str {
+        &self.keys
     }
 
     /// What must never be in a log: keys, secrets, and the providers' tokens known by now.
@@ -214,7 +225,13 @@ impl Stack {
     pub async fn connect(&self, user: UserId, athlete: u64, scope: &str) -> ConnectionId {
         let keys: Keyring = self.keys.parse().expect("keys");
         let code = self.world().authorization_code(athlete, scope).expect("a code");
-        connect::with_code(&self.db, &keys, &self.strava, user, &code.into(), scope)
+        let code = Code {
+            code: code.into(),
+            verifier: None,
+            redirect_uri: String::new(),
+            accepted: Some(scope.to_owned()),
+        };
+        connect::with_code(&self.db, &keys, &self.strava, user, &code)
             .await
             .expect("a connection")
     }
@@ -247,6 +264,29 @@ impl Stack {
         })
         .await;
     }
+}
+
+/// Where the app that the stories' users have may be gone back to.
+pub const RETURN_URL: &str = "https://app.example.org/settings";
+/// The same for an app on a phone.
+pub const APP_RETURN_URL: &str = "my-app://connected";
+
+/// How an API is told of our applications at the simulated providers.
+fn accounts(keys: &str, base: &str) -> Vec<String> {
+    let strava = format!("{base}/strava/oauth");
+    let withings = format!("{base}/withings");
+    [
+        ("--sealing-keys", keys),
+        ("--return-url", RETURN_URL),
+        ("--return-url", APP_RETURN_URL),
+        ("--strava-client-id", "1234"),
+        ("--strava-oauth-url", &strava),
+        ("--withings-client-id", "1234"),
+        ("--withings-account-url", &withings),
+    ]
+    .into_iter()
+    .flat_map(|(name, value)| [name.to_owned(), value.to_owned()])
+    .collect()
 }
 
 async fn start_api(directory: &TempDir, name: &str, way: &[String], options: &[&str]) -> Process {

@@ -103,6 +103,38 @@ async fn the_right_to_probe_ends_with_its_worker() {
 }
 
 #[tokio::test]
+async fn the_right_to_probe_goes_to_a_worker_that_can_take_the_job() {
+    let mut stack = Stack::new().await;
+    let (ann, bob) = (stack.user("ann", 50).await, stack.user("bob", 50).await);
+    // A call that began before the breaker opened keeps the only slot of a worker.
+    let stall = FaultRule {
+        path: Some(ACTIVITIES.to_owned()),
+        athlete: Some(ann.athlete),
+        ..FaultRule::new(Fault::Stall { seconds: 600.0 })
+    };
+    let stall = stack.world().add_fault(stall).unwrap();
+    let setup =
+        |slots| WorkerSetup { slots, http_idle_timeout: Duration::from_mins(1), ..touchy("1s") };
+    let mut busy = stack.worker_with(setup(1)).await;
+    ann.client.start_sync(&json!({})).await;
+    stack.struck(stall, 1).await;
+    rows::change(
+        &stack.db,
+        "update paceline.lanes set breaker = 'open', breaker_until = clock_timestamp(), breaker_trips = 1
+          where lane = 'strava'",
+    )
+    .await;
+    let id = bob.client.start_sync(&json!({})).await;
+    // Each worker looks once a second.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(breaker(&stack).await, ("open".to_owned(), 1, false), "nobody has room for it");
+    let _free = stack.worker_with(setup(2)).await;
+    bob.client.wait_done(id, SOON).await;
+    assert_eq!(breaker(&stack).await.0, "closed");
+    busy.kill_9();
+}
+
+#[tokio::test]
 async fn refusals_that_are_about_one_user_open_nothing() {
     let mut stack = Stack::new().await;
     let users = people(&stack).await;

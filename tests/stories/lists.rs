@@ -1,6 +1,6 @@
 //! Lists, filters, cursors, waiting for an answer, answers that are given once.
 
-use paceline_tests::stack::{SOON, Stack};
+use paceline_tests::stack::{SOON, Stack, User};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{
@@ -165,4 +165,81 @@ async fn an_idempotency_key_is_answered_once_and_the_same_again() {
     }
     let many = futures::future::join_all((0..10).map(|_| ask(&ann.client, "one", &body))).await;
     assert!(many.iter().all(|answer| answer.status == 202 && answer.body == first.body));
+}
+
+/// Stores values and days of a user as a sync would: seven weighings, two of them at one instant, and seven nights.
+async fn store_values(stack: &Stack, user: &User) {
+    for statement in [
+        "insert into paceline.measurements
+           (id, user_id, connection_id, provider, stream, provider_record_id, type, sync_job_id, value, unit, measured_at,
+            measured_local, payload, content_hash)
+         select gen_random_uuid(), $1, $2, 'withings', 'measures', n::text,
+                case when n % 2 = 0 then 'weight' else 'body_fat' end, gen_random_uuid(), 70 + n * 0.250, 'kg',
+                timestamptz '2026-05-01 06:00Z' + (n / 2) * interval '1 hour', timestamp '2026-05-01 08:00',
+                '{\"grpid\": 1}', ''
+           from generate_series(1, 7) n",
+        "insert into paceline.daily_summaries
+           (id, user_id, connection_id, provider, stream, provider_record_id, sync_job_id, kind, day, steps, asleep_s, payload,
+            content_hash)
+         select gen_random_uuid(), $1, $2, 'garmin', 'days', n::text, gen_random_uuid(),
+                case when n % 2 = 0 then 'activity' else 'sleep' end, date '2026-05-01' + n / 2, n * 100,
+                case when n % 2 = 1 then 27000 end, '{}', ''
+           from generate_series(1, 7) n",
+        // What the provider no longer has is not listed.
+        "insert into paceline.measurements
+           (id, user_id, connection_id, provider, stream, provider_record_id, type, sync_job_id, value, unit, measured_at,
+            measured_local, payload, content_hash, deleted_at)
+         select gen_random_uuid(), $1, $2, 'withings', 'measures', 'gone', 'weight', gen_random_uuid(), 1, 'kg',
+                now(), now(), '{}', '', now()",
+    ] {
+        sqlx::query(statement)
+            .bind(user.id.0)
+            .bind(user.connection.0)
+            .execute(&*stack.db)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn values_and_days_are_listed_page_by_page_and_by_every_filter() {
+    let stack = Stack::new().await;
+    let (ann, bob) = (stack.user("ann", 0).await, stack.user("bob", 0).await);
+    store_values(&stack, &ann).await;
+    let count = async |path: &str| {
+        let answer = ann.client.get(path).await;
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text);
+        answer.body["items"].as_array().unwrap().len()
+    };
+    for path in ["/api/v1/measurements", "/api/v1/daily-summaries"] {
+        let whole = ann.client.all(path, 50).await;
+        assert_eq!(whole.len(), 7, "{path}");
+        for limit in [1, 2, 3, 7] {
+            assert_eq!(ann.client.all(path, limit).await, whole, "{path} in pages of {limit}");
+        }
+        assert!(bob.client.all(path, 50).await.is_empty(), "{path}");
+        assert!(whole[0].get("payload").is_none());
+        let with = ann.client.get(&format!("{path}?include=payload&limit=1")).await;
+        assert!(with.body["items"][0]["payload"].is_object(), "{path}");
+    }
+    for (path, expected) in [
+        ("/api/v1/measurements?type=weight", 3),
+        ("/api/v1/measurements?type=height", 0),
+        ("/api/v1/measurements?provider=withings", 7),
+        ("/api/v1/measurements?provider=garmin", 0),
+        // 07:00 and 08:00 of 1 May 2026.
+        ("/api/v1/measurements?after=1777618800&before=1777622400", 2),
+        ("/api/v1/daily-summaries?kind=sleep", 4),
+        ("/api/v1/daily-summaries?provider=withings", 0),
+        ("/api/v1/daily-summaries?from=2026-05-02&to=2026-05-04", 4),
+        ("/api/v1/daily-summaries?from=2026-05-02&kind=activity", 3),
+    ] {
+        assert_eq!(count(path).await, expected, "{path}");
+    }
+    let exact = ann.client.get("/api/v1/measurements?type=weight&limit=1").await;
+    assert!(exact.text.contains("\"value\":71.500,"), "{}", exact.text);
+    let night = ann.client.get("/api/v1/daily-summaries?kind=sleep&limit=1").await;
+    let night = &night.body["items"][0];
+    assert_eq!((&night["day"], &night["asleepS"]), (&json!("2026-05-04"), &json!(27_000)));
+    assert_eq!(night["distanceM"], Value::Null, "what is not told is null");
 }

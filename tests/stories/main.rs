@@ -2,6 +2,7 @@
 //! the simulated world over HTTP. Each has a database of its own; all may run at once.
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
 
+mod accounts;
 mod admin;
 mod again;
 mod alone;
@@ -15,6 +16,7 @@ mod drain;
 mod faults;
 mod first_sync;
 mod fleet;
+mod kept_slot;
 mod lists;
 mod logs;
 mod metrics;
@@ -30,6 +32,7 @@ mod retention;
 mod retry;
 mod timeouts;
 mod tokens;
+mod tombstones;
 mod waiting;
 mod wakeup;
 mod weather;

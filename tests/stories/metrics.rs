@@ -161,7 +161,7 @@ async fn both_ports_show_what_is_declared_and_nothing_else() {
 #[tokio::test]
 async fn what_is_runnable_is_told_apart_from_what_waits() {
     let mut stack = Stack::new().await;
-    for name in ["ann", "bea", "cyd"] {
+    for name in ["ann", "bea", "cyd", "dee"] {
         stack.user(name, 1).await.client.start_sync(&json!({})).await;
     }
     paceline_tests::rows::change(
@@ -169,6 +169,7 @@ async fn what_is_runnable_is_told_apart_from_what_waits() {
         "update paceline.sync_jobs set waiting_for = 'rate_limit', run_at = clock_timestamp() + interval '1 hour'
           where id = (select id from paceline.sync_jobs order by id limit 1);
          update paceline.sync_jobs set run_at = clock_timestamp() - interval '5 minutes' where waiting_for is null;
+         update paceline.sync_jobs set provider = 'garmin' where id = (select id from paceline.sync_jobs order by id desc limit 1);
          update paceline.lanes set paused_until = 'infinity', paused_at = clock_timestamp(), pause_reason = 'test'
           where lane = 'garmin'",
     )
@@ -183,13 +184,13 @@ async fn what_is_runnable_is_told_apart_from_what_waits() {
     })
     .await;
     let page = Page::read(&port).await;
-    let jobs = |state| page.value("paceline_jobs", &[("provider", "strava"), ("state", state)]);
-    assert_eq!(
-        (jobs("queued"), jobs("waiting"), jobs("running")),
-        (Some(2.0), Some(1.0), Some(0.0))
-    );
-    assert_eq!(page.value("paceline_jobs_runnable", &[("provider", "strava")]), Some(2.0));
-    assert_eq!(page.value("paceline_jobs_runnable", &[("provider", "garmin")]), Some(0.0));
+    let jobs = |provider| {
+        let of = |state| page.value("paceline_jobs", &[("provider", provider), ("state", state)]);
+        let runnable = page.value("paceline_jobs_runnable", &[("provider", provider)]);
+        [of("queued"), of("waiting"), of("running"), runnable]
+    };
+    assert_eq!(jobs("strava"), [2.0, 1.0, 0.0, 2.0].map(Some));
+    assert_eq!(jobs("garmin"), [1.0, 0.0, 0.0, 0.0].map(Some), "it is paused");
     let oldest = page.value("paceline_jobs_oldest_runnable_seconds", &[]).unwrap();
     assert!((290.0..400.0).contains(&oldest), "{oldest}");
 }

@@ -77,6 +77,14 @@ insert into paceline.record_failures (id, job_id, page, position, code, message,
 insert into paceline.breaker_counts (lane, bucket) values ('strava', clock_timestamp() - interval '2 hours'), ('garmin', clock_timestamp());
 insert into paceline.budget_reservations (scope, window_s, window_start, worker, calls) values
   ('old', 900, clock_timestamp() - interval '2 hours', gen_random_uuid(), 1), ('new', 900, clock_timestamp(), gen_random_uuid(), 1);
+insert into paceline.budgets (scope, window_s, call_limit, window_start, updated_at)
+  select scope, 86400, 100, clock_timestamp() - ago, clock_timestamp() - ago
+    from (select 'fitbit:all:' || gen_random_uuid(), interval '3 days' from generate_series(1, 1200)
+          union all select 'fitbit:all:' || gen_random_uuid(), interval '25 hours' from generate_series(1, 15)
+          union all select 'strava:old', interval '30 days') t(scope, ago);
+insert into paceline.budgets (scope, window_s, call_limit, updated_at)
+  values ('fitbit:all:' || gen_random_uuid(), 900, 100, clock_timestamp() - interval '2 days'),
+         ('fitbit:all:' || gen_random_uuid(), 900, 100, clock_timestamp());
 insert into paceline.idempotency_keys
   select gen_random_uuid(), 'r', n::text, '', 202, '{}', clock_timestamp() + case when n <= 1100 then interval '-1 hour' else interval '1 hour' end
     from generate_series(1, 1113) n;
@@ -103,6 +111,8 @@ async fn census(db: &Db) -> Vec<(String, i64)> {
            ('records', (select count(*) from paceline.record_failures)),
            ('breaker', (select count(*) from paceline.breaker_counts)),
            ('reservations', (select count(*) from paceline.budget_reservations)),
+           ('windows of users', (select count(*) from paceline.budgets where scope like 'fitbit:%')),
+           ('windows of applications', (select count(*) from paceline.budgets where scope = 'strava:old')),
            ('keys', (select count(*) from paceline.idempotency_keys)),
            ('audit', (select count(*) from paceline.admin_audit))) as t(what, rows)",
     )
@@ -137,6 +147,8 @@ async fn what_is_old_goes_and_nothing_younger_is_touched() {
         ("records", 12),
         ("breaker", 1),
         ("reservations", 1),
+        ("windows of users", 16),
+        ("windows of applications", 1),
         ("keys", 13),
         ("audit", 14),
     ]

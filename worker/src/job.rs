@@ -1,7 +1,7 @@
 //! A job as its pipeline sees it, and what all jobs of a process share. It knows neither the queue's
 //! statements nor any provider's ways.
 
-use crate::{budget::Tier, providers, weather::Weather};
+use crate::{account::AccountJob, budget::Tier, providers, weather::Weather};
 use chrono::{DateTime, Utc};
 use paceline_shared::{
     ConnectionId, JobId, JobType, Provider, UserId, WorkerId,
@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sqlx::postgres::types::PgRange;
 use std::{sync::Arc, time::Duration};
+use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 /// What all jobs of a process use.
@@ -31,12 +32,15 @@ pub struct App {
     pub notifier: Notifier,
     /// Opens tokens.
     pub keys: Keyring,
-    /// Strava.
-    pub strava: Arc<providers::strava::Strava>,
+    /// The providers that we have an application at.
+    pub providers: providers::Registry,
     /// The weather service.
     pub weather: Arc<Weather>,
     /// This life of this process.
     pub worker: WorkerId,
+    /// What must come to its end though its job does not: what a code or a refresh token bought is stored here. The
+    /// process waits for these before it ends.
+    pub vital: TaskTracker,
 }
 
 /// What there is to do.
@@ -46,6 +50,35 @@ pub enum Work {
     Sync,
     /// Nothing, for so long.
     Noop(Duration),
+}
+
+/// What a handler gets.
+#[derive(Clone, Debug)]
+pub enum Assignment {
+    /// Records to read, or nothing to do: the usual kinds.
+    Job(Box<Job>),
+    /// Something about an account.
+    Account(AccountJob),
+}
+
+impl Assignment {
+    /// From where.
+    #[must_use]
+    pub const fn provider(&self) -> Provider {
+        match self {
+            Self::Job(job) => job.provider,
+            Self::Account(job) => job.provider,
+        }
+    }
+
+    /// The request that asked for it.
+    #[must_use]
+    pub const fn trace(&self) -> Option<Uuid> {
+        match self {
+            Self::Job(job) => job.trace,
+            Self::Account(job) => job.trace,
+        }
+    }
 }
 
 /// A claimed job that could be read.
@@ -87,6 +120,11 @@ impl Job {
                 let hold = Duration::from_millis(noop.hold_ms.into());
                 (Work::Noop(hold), SyncOptions::default())
             }
+            kind @ (JobKind::Exchange | JobKind::Deauthorize) => {
+                let message =
+                    format!("a job of the kind {:?} has no place among syncs", kind.as_str());
+                return Err(unreadable(message));
+            }
         };
         Ok(Self {
             id: claimed.id,
@@ -113,12 +151,17 @@ impl Job {
     }
 }
 
-fn part<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T, Failure> {
-    T::deserialize(value).map_err(|error| Failure {
+pub(crate) fn part<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T, Failure> {
+    T::deserialize(value)
+        .map_err(|error| unreadable(format!("the job's {name} cannot be read: {error}")))
+}
+
+pub(crate) fn unreadable(message: String) -> Failure {
+    Failure {
         code: Code::InvalidData,
-        message: format!("the job's {name} cannot be read: {error}"),
+        message,
         phase: Phase::Fetch,
         context: Map::new(),
         at: Utc::now(),
-    })
+    }
 }

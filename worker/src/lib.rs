@@ -1,6 +1,7 @@
 //! The worker: claims jobs, runs the pipeline, talks to providers. It serves nothing but health and
 //! metrics, and Postgres is its only wire to the rest of Paceline.
 
+pub mod account;
 pub mod attempt;
 pub mod budget;
 pub mod connect;
@@ -16,11 +17,14 @@ pub mod tokens;
 pub mod weather;
 
 use budget::Books;
-use paceline_shared::{db, notify::Notifier, sealing::Keyring};
-use providers::strava::Strava;
+use paceline_shared::{Provider, db, notify::Notifier, sealing::Keyring};
+use providers::{Registry, fitbit::Fitbit, http::Http, strava::Strava, withings::Withings};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
+use tokio::{net::TcpListener, sync::Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// What a code or a refresh token bought must be stored, and Postgres may be away.
+const LAST_STORE: Duration = Duration::from_secs(5);
 
 /// What a worker process is told.
 #[derive(Clone)]
@@ -33,6 +37,10 @@ pub struct Config {
     pub keys: Keyring,
     /// Strava's addresses and our application there.
     pub strava: providers::strava::StravaConfig,
+    /// Withings' addresses and our application there; `None`: we have none.
+    pub withings: Option<providers::withings::WithingsConfig>,
+    /// The addresses of Fitbit, or of a proxy, and our application there; `None`: we have none.
+    pub fitbit: Option<providers::fitbit::FitbitConfig>,
     /// When a provider's breaker opens.
     pub breaker: db::breakers::Rules,
     /// The weather service's addresses.
@@ -92,11 +100,12 @@ impl Worker {
         let jobs = config.database.connect("paceline-worker", slots.clamp(2, 16))?;
         let control = config.database.connect_for_queue("paceline-worker-control", 5)?;
         let listening = config.database.connect_listener("paceline-worker-listener")?;
-        let strava = providers::http::Http::new("strava", config.http.clone())?;
+        let strava = Http::new("strava", config.http.clone())?;
         let call_lasts = config.http.timeout;
-        let open_meteo = providers::http::Http::new("open_meteo", config.http)?;
+        let open_meteo = Http::new("open_meteo", config.http.clone())?;
         let notifier = Notifier::start(control.clone());
         let (worker, breaker) = (config.queue.worker, config.breaker);
+        let free = Arc::new(Semaphore::new(config.queue.slots));
         let books = Books::open(
             control.clone(),
             worker,
@@ -104,13 +113,30 @@ impl Worker {
             breaker,
             call_lasts,
             drain.clone(),
+            free.clone(),
         );
         let meter = books.meter(config.strava.terms());
+        let mut registry = Registry::default()
+            .with(Provider::Strava, Strava::new(config.strava, strava).metered(meter));
+        if let Some(withings) = config.withings {
+            let http = Http::new("withings", withings.http(&config.http))?;
+            let meter = books.meter(withings.terms());
+            registry =
+                registry.with(Provider::Withings, Withings::new(withings, http).metered(meter));
+        }
+        if let Some(fitbit) = config.fitbit {
+            let http = Http::new("fitbit", config.http.clone())?;
+            let meter = books.meter(fitbit.terms());
+            registry = registry.with(Provider::Fitbit, Fitbit::new(fitbit, http).metered(meter));
+        }
+        let queue = config.queue.only(registry.providers());
+        let vital = TaskTracker::new();
         let app = job::App {
             notifier,
-            strava: Arc::new(Strava::new(config.strava, strava).metered(meter)),
+            providers: registry,
             weather: Arc::new(weather::Weather::new(config.weather, open_meteo)),
-            worker: config.queue.worker,
+            worker,
+            vital: vital.clone(),
             keys: config.keys,
             db: jobs.clone(),
             control: control.clone(),
@@ -124,8 +150,16 @@ impl Worker {
         let pools = vec![jobs.clone(), control.clone(), listening.clone()];
         let render = observe::with_gauges(config.render_metrics, pools);
         health::serve(listener, control.clone(), render, drain.clone(), end.clone());
-        tracing::info!(worker = %config.queue.worker, slots, %address, "worker started");
-        let ended = queue::run(config.queue, app, drain).await;
+        let providers: Vec<_> = queue.providers.iter().map(|provider| provider.as_str()).collect();
+        tracing::info!(%worker, slots, ?providers, %address, "worker started");
+        let ended = queue::run(queue, app, free, drain).await;
+        vital.close();
+        if tokio::time::timeout(call_lasts + LAST_STORE, vital.wait()).await.is_err() {
+            tracing::error!(
+                tasks = vital.len(),
+                "what a provider gave for a code or a token is lost"
+            );
+        }
         books.close().await;
         end.cancel();
         for pool in [jobs, control, listening] {

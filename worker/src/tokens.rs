@@ -4,20 +4,26 @@
 //! The refresh runs in a task of its own, which neither cancel nor drain nor a lost lease ends: a
 //! rotated pair that nobody stored would be lost for good.
 
-use crate::{job::App, providers, providers::strava::RefreshError};
+use crate::{
+    job::App,
+    providers::{self, Accounts, Detail, RefreshError},
+};
 use paceline_shared::{
-    ConnectionId,
+    ConnectionId, Provider,
     db::{
         self,
-        connection_secrets::{self, SecretError, Stored},
+        connection_secrets::{self, SecretError, Stored, Tokens},
         connections,
     },
     sealing,
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
 
 /// How often a worker looks whether another one's refresh is done.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// A call that takes longer is given up, before others may take the lease.
+const CALL: Duration = Duration::from_secs(45);
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +31,9 @@ pub enum Error {
     /// The account is not connected, or not any more.
     #[error("the account must be connected again")]
     NeedsReauth,
+    /// This process has no application at the provider.
+    #[error("this worker has no application at {}", .0.title())]
+    NoApplication(Provider),
     /// The provider gave no answer about it.
     #[error(transparent)]
     Provider(providers::Error),
@@ -49,21 +58,29 @@ impl From<SecretError> for Error {
 /// accept; it is refreshed however long it should still live.
 pub async fn access(
     app: &App,
+    provider: Provider,
     connection: ConnectionId,
     refused: Option<i64>,
 ) -> Result<Stored, Error> {
+    let mut found = None;
     loop {
         let stored = connection_secrets::open(&app.db, &app.keys, connection)
             .await?
             .ok_or(Error::NeedsReauth)?;
-        if !stored.expires_soon && refused != Some(stored.version) {
+        // A pair that is new since we look is as good as there is, however short it lives.
+        let is_new = *found.get_or_insert(stored.version) != stored.version;
+        if refused != Some(stored.version) && (is_new || !stored.expires_soon) {
             return Ok(stored);
         }
+        let accounts =
+            app.providers.accounts(provider).cloned().ok_or(Error::NoApplication(provider))?;
         if connection_secrets::lease_refresh(&app.db, connection, stored.version, app.worker)
             .await?
         {
-            let refresh = tokio::spawn(refresh(app.clone(), connection, stored));
-            match refresh.await {
+            metrics::counter!("paceline_token_refreshes_total", "provider" => provider.as_str())
+                .increment(1);
+            let refresh = Refresh { app: app.clone(), accounts, connection, old: stored };
+            match app.vital.spawn(refresh.run()).await {
                 Ok(refreshed) => refreshed?,
                 // It panicked: its lease runs out, and somebody refreshes again.
                 Err(error) => tracing::error!(%error, "a refresh ended early"),
@@ -74,48 +91,52 @@ pub async fn access(
     }
 }
 
-async fn refresh(app: App, connection: ConnectionId, old: Stored) -> Result<(), Error> {
-    metrics::counter!("paceline_token_refreshes_total").increment(1);
-    match app.strava.refresh(&old.tokens.refresh).await {
-        Ok(tokens) => {
-            // The old refresh token may be dead by now: this pair is all there is.
-            loop {
-                match connection_secrets::store_refreshed(
-                    &app.control,
-                    &app.keys,
-                    connection,
-                    old.version,
-                    &tokens,
-                )
-                .await
-                {
-                    Ok(_) => return Ok(()),
-                    Err(SecretError::Db(
-                        error @ (db::Error::Unreachable(_) | db::Error::Busy(_)),
-                    )) => {
-                        tracing::warn!(
-                            reason = error.reason(),
-                            "a new token pair is not stored yet, will try again"
-                        );
-                        tokio::time::sleep(LOOK_AGAIN * 5).await;
-                    }
-                    Err(error) => return Err(error.into()),
+/// A refresh under its lease.
+struct Refresh {
+    app: App,
+    accounts: Arc<dyn Accounts>,
+    connection: ConnectionId,
+    old: Stored,
+}
+
+impl Refresh {
+    async fn run(self) -> Result<(), Error> {
+        let Self { app, accounts, connection, old } = &self;
+        let error = match timeout(CALL, accounts.refresh(&old.tokens.refresh)).await {
+            Ok(Ok(tokens)) => return self.store(&tokens).await,
+            Ok(Err(RefreshError::Invalid(_))) => {
+                if !connections::needs_reauth(&app.control, *connection, old.version).await? {
+                    // Somebody has stored another pair meanwhile, or there is none any more.
+                    return Ok(());
                 }
+                Error::NeedsReauth
             }
-        }
-        Err(error) => {
-            let error = match error {
-                RefreshError::Invalid(_) => {
-                    if !connections::needs_reauth(&app.control, connection, old.version).await? {
-                        // Somebody has stored another pair meanwhile.
-                        return Ok(());
-                    }
-                    Error::NeedsReauth
+            Ok(Err(RefreshError::Failed(error))) => Error::Provider(error),
+            Err(_elapsed) => Error::Provider(providers::Error::Network(Detail {
+                message: "the refresh took too long".to_owned(),
+                ..Detail::default()
+            })),
+        };
+        connection_secrets::release_refresh(&app.control, *connection, app.worker).await?;
+        Err(error)
+    }
+
+    /// The old refresh token may be dead by now: this pair is all there is.
+    async fn store(&self, tokens: &Tokens) -> Result<(), Error> {
+        let Self { app, connection, old, .. } = self;
+        loop {
+            let (db, keys) = (&app.control, &app.keys);
+            let stored =
+                connection_secrets::store_refreshed(db, keys, *connection, old.version, tokens);
+            match stored.await {
+                Ok(_) => return Ok(()),
+                Err(SecretError::Db(error @ (db::Error::Unreachable(_) | db::Error::Busy(_)))) => {
+                    let reason = error.reason();
+                    tracing::warn!(reason, "a new token pair is not stored yet, will try again");
+                    tokio::time::sleep(LOOK_AGAIN * 5).await;
                 }
-                RefreshError::Failed(error) => Error::Provider(error),
-            };
-            connection_secrets::release_refresh(&app.control, connection, app.worker).await?;
-            Err(error)
+                Err(error) => return Err(error.into()),
+            }
         }
     }
 }

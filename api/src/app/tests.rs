@@ -45,6 +45,12 @@ async fn every_route_of_a_user_asks_for_a_token() {
         ("POST", format!("/api/v1/syncs/{id}/cancel")),
         ("POST", "/api/v1/backfills".to_owned()),
         ("GET", "/api/v1/activities".to_owned()),
+        ("GET", "/api/v1/measurements".to_owned()),
+        ("GET", "/api/v1/daily-summaries".to_owned()),
+        ("POST", "/api/v1/connections/strava/authorize".to_owned()),
+        ("GET", "/api/v1/connections".to_owned()),
+        ("GET", format!("/api/v1/connections/{id}")),
+        ("DELETE", format!("/api/v1/connections/{id}")),
     ] {
         let request = Request::builder().method(method).uri(&path).body(Body::empty()).unwrap();
         let answer = app.send(request).await;
@@ -80,7 +86,7 @@ async fn a_request_that_makes_no_sense_names_the_field_at_fault() {
         (json!({"provider": "runkeeper"}), "provider", "`runkeeper`"),
         (json!({"provider": null}), "provider", "must be text"),
         (json!({"jobType": "dreams"}), "jobType", "`dreams`"),
-        (json!({"provider": "fitbit"}), "jobType", "Fitbit has no activities"),
+        (json!({"jobType": "health"}), "jobType", "Strava has no health"),
         (json!({"colour": "red"}), "colour", "no field that is known"),
         (json!({"timeRange": {"after": 200, "before": 100}}), "timeRange", "earlier"),
         (json!({"timeRange": {"after": 1_735_689_600_000_i64}}), "timeRange.after", "milliseconds"),

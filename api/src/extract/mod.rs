@@ -2,6 +2,7 @@
 //! axum's own never reaches a caller.
 
 mod bounded;
+mod day;
 mod fields;
 mod json;
 mod params;
@@ -10,9 +11,11 @@ mod span;
 mod unix_seconds;
 
 pub(crate) use bounded::Bounded;
+pub(crate) use day::Day;
 pub(crate) use json::{Json, Object};
 pub(crate) use params::{
-    AnyJob, IdempotencyKey, LaneName, OperationId, ProblemName, ProviderName, SyncId, WorkerName,
+    AnyJob, AuthorizationName, ConnectionName, IdempotencyKey, JobTypeName, LaneName, OperationId, ProblemName, ProgressId, ProviderName,
+    SyncId, WorkerName,
 };
 pub(crate) use query::Query;
 pub(crate) use span::Span;

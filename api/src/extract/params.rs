@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequestParts, RawPathParams},
     http::request::Parts,
 };
-use paceline_shared::{JobId, Provider, WorkerId};
+use paceline_shared::{AuthorizationId, ConnectionId, JobId, JobType, Provider, WorkerId};
 use uuid::Uuid;
 
 /// The syncId in the path. What is no id is answered as an id that nobody has.
@@ -40,7 +40,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ProblemName {
     }
 }
 
-/// A part of the path that names something of staff's; what names nothing is a problem of this kind.
+/// A part of the path that names something; what names nothing is a problem of this kind.
 macro_rules! named {
     ($(#[$doc:meta])* $name:ident($of:ty), $part:literal, $kind:ident, $read:expr) => {
         $(#[$doc])*
@@ -75,8 +75,24 @@ named!(
     OperationId(Uuid), "id", UnknownOperation, |text| text.parse().ok()
 );
 named!(
+    /// A connection of the user's.
+    ConnectionName(ConnectionId), "id", UnknownConnection, |text| text.parse().ok()
+);
+named!(
+    /// A way to a provider and back.
+    AuthorizationName(AuthorizationId), "id", UnknownAuthorization, |text| text.parse().ok()
+);
+named!(
     /// A provider.
     ProviderName(Provider), "provider", UnknownProvider, |text| text.parse().ok()
+);
+named!(
+    /// What a sync reads.
+    JobTypeName(JobType), "job_type", UnknownJobType, |text| text.parse().ok()
+);
+named!(
+    /// A sync or a refresh.
+    ProgressId(Uuid), "id", UnknownProgress, |text| text.parse().ok()
 );
 named!(
     /// A provider, or `all`, which is `None`.

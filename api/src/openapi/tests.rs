@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     problem::{FieldError, Problem},
     testing::TestApp,
-    view::{activity, failure::RecordFailureView, sync},
+    view::{activity, connection, daily_summary, failure::RecordFailureView, measurement, sync},
 };
 use axum::response::IntoResponse;
 use paceline_shared::{
@@ -93,6 +93,52 @@ fn the_document_is_whole() {
     }
     for kind in Kind::ALL {
         assert!(text.contains(&kind.reference()), "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_limited_caller_is_told_stands_in_the_document() {
+    let document = document();
+    let told = |path: &str, answer: &Value| -> BTreeSet<String> {
+        let headers = answer["headers"].as_object().into_iter().flatten();
+        let ours = headers.filter(|(_, header)| header["$ref"].is_string());
+        ours.map(|(name, header)| {
+            let whole = document.pointer(&header["$ref"].as_str().unwrap()[1..]).unwrap();
+            assert!(whole["description"].is_string(), "{path}: {name}");
+            name.to_lowercase()
+        })
+        .collect()
+    };
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<BTreeSet<_>>();
+    let mut limited = 0;
+    for (path, method, operation) in operations(&document) {
+        // Whoever shows a token is counted, and nobody else.
+        let is_limited = !operation["security"].is_null();
+        limited += usize::from(is_limited);
+        for (status, answer) in operation["responses"].as_object().unwrap() {
+            let expected = match status.as_str() {
+                _ if !is_limited => names(&[]),
+                "401" => names(&[]),
+                "429" | "503" => names(&["ratelimit", "ratelimit-policy", "retry-after"]),
+                _ => names(&["ratelimit", "ratelimit-policy"]),
+            };
+            assert_eq!(told(path, answer), expected, "{method} {path} {status}");
+        }
+        assert_eq!(operation["responses"].get("429").is_some(), is_limited, "{method} {path}");
+    }
+    assert!(limited > 20, "{limited}");
+
+    // And a limited app answers so.
+    let app = TestApp::limited(1);
+    let get = "/api/v1/admin/workers";
+    let mut last = app.call("GET", get).await;
+    for _ in 0..8 {
+        last = app.call("GET", get).await;
+    }
+    let answer = &document["paths"][get]["get"]["responses"][last.status.as_str()];
+    assert_eq!(last.problem(), "too-many-requests");
+    for name in told(get, answer) {
+        assert!(last.headers.contains_key(&name), "{name} is missing: {:?}", last.headers);
     }
 }
 
@@ -216,6 +262,69 @@ fn records_and_failures_are_what_the_document_says() {
         at: chrono::DateTime::UNIX_EPOCH,
     };
     conforms("RecordFailure", &serde_json::to_value(RecordFailureView::from(failure)).unwrap());
+}
+
+#[test]
+fn connections_values_and_days_are_what_the_document_says() {
+    use paceline_shared::db::connections::State;
+    for state in [
+        State::Active,
+        State::Limited,
+        State::NeedsReauth,
+        State::ProviderGone,
+        State::Revoked,
+    ] {
+        let view = connection::ConnectionView::from(connection::tests::row(state));
+        conforms("Connection", &serde_json::to_value(view).unwrap());
+    }
+    let mut value = measurement::tests::row();
+    for measure in paceline_shared::record::Measure::ALL {
+        value.measure = measure.as_str().to_owned();
+        let view = measurement::MeasurementView::from(value.clone());
+        conforms("Measurement", &serde_json::to_value(view).unwrap());
+    }
+    let night = daily_summary::DailySummaryView::from(daily_summary::tests::row());
+    conforms("DailySummary", &serde_json::to_value(night).unwrap());
+}
+
+/// All names of members in a schema and in those that it refers to.
+fn members(document: &Value, schema: &Value, found: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(object) => {
+            if let Some(reference) = schema["$ref"].as_str() {
+                members(document, document.pointer(&reference[1..]).unwrap(), found);
+            }
+            let properties = schema["properties"].as_object();
+            found.extend(properties.into_iter().flat_map(|properties| properties.keys().cloned()));
+            object.values().for_each(|inner| members(document, inner, found));
+        }
+        Value::Array(list) => list.iter().for_each(|inner| members(document, inner, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn no_answer_about_connections_has_a_place_for_anything_sealed() {
+    let document = document();
+    for (path, method, at_least) in [
+        ("/api/v1/connections", "get", "accountId"),
+        ("/api/v1/connections/{id}", "get", "accountId"),
+        ("/api/v1/connections/{id}", "delete", "accountId"),
+        ("/api/v1/connections/{provider}/authorize", "post", "authorizationId"),
+        ("/oauth/{provider}/status/{id}/now", "get", "stage"),
+        ("/api/v1/measurements", "get", "value"),
+        ("/api/v1/daily-summaries", "get", "asleepS"),
+    ] {
+        let mut found = BTreeSet::new();
+        members(&document, &document["paths"][path][method]["responses"], &mut found);
+        assert!(found.contains(at_least), "{method} {path}: {found:?}");
+        for name in &found {
+            let name = name.to_lowercase();
+            for sealed in ["seal", "token", "secret", "verifier", "code", "hash", "refresh", "accepted"] {
+                assert!(!name.contains(sealed), "{method} {path} has a member {name}");
+            }
+        }
+    }
 }
 
 #[tokio::test]

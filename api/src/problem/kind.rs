@@ -69,6 +69,21 @@ catalogue! {
     UnknownProvider = "unknown-provider", NOT_FOUND,
         "There is no such provider",
         "The path names a provider, or all where that makes sense.";
+    UnknownJobType = "unknown-job-type", NOT_FOUND,
+        "The provider has nothing of this kind",
+        "The path names what is to be read; the detail lists what this provider has.";
+    UnknownProgress = "unknown-progress", NOT_FOUND,
+        "There is no such progress",
+        "The id is neither that of a sync of this user nor that of a refresh that he may still look at.";
+    UnknownConnection = "unknown-connection", NOT_FOUND,
+        "There is no such connection",
+        "The user has no connection with this id. An id that belongs to somebody else, never existed, or is no id at all gives the same answer.";
+    UnknownAuthorization = "unknown-authorization", NOT_FOUND,
+        "There is no such authorization",
+        "It is too old, or was not begun in this browser.";
+    ProviderNotOffered = "provider-not-offered", CONFLICT,
+        "The provider cannot be connected here",
+        "This server has no application at the provider. Whoever runs it can register one and configure it.";
     MethodNotAllowed = "method-not-allowed", METHOD_NOT_ALLOWED,
         "The path has no such method",
         "The header Allow lists the methods that it has.";

@@ -93,6 +93,7 @@ pub(super) async fn list(
         before: ask.before.map(UnixSeconds::instant),
         cursor: ask.cursor.as_deref().map(Cursor::from_text).transpose()?,
         payload: ask.include == Some(Include::Payload),
+        originals: false,
     };
     let limit = ask.limit.map_or(50, |limit| i64::from(limit.value()));
     let rows = activities::list(&app.db, user, &filter, limit + 1).await?;

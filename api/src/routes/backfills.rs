@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn all_faults_are_named_at_once() {
-        let wrong = json!({"provider": "fitbit", "timeRange": {"after": 2, "before": 1}, "options": {"activityTypes": [""]}});
+        let wrong = json!({"provider": "fitbit", "jobType": "health", "timeRange": {"after": 2, "before": 1}, "options": {"activityTypes": [""]}});
         let fields: Vec<String> = faults(&wrong).into_iter().map(|(field, _)| field).collect();
         assert_eq!(fields, ["jobType", "timeRange", "options.activityTypes[0]"]);
     }

@@ -3,6 +3,13 @@
 mod activities;
 mod admin;
 mod backfills;
+mod connections;
+mod daily_summaries;
+mod measurements;
+mod oauth;
+mod single_sync;
+mod progress;
+mod dashboard;
 mod operations;
 mod problems;
 mod syncs;
@@ -20,8 +27,24 @@ pub(crate) fn all() -> OpenApiRouter<App> {
         .routes(routes!(syncs::retry))
         .routes(routes!(syncs::cancel))
         .routes(routes!(backfills::create))
+        // connections
+        .routes(routes!(connections::authorize))
+        .routes(routes!(connections::list))
+        .routes(routes!(connections::show, connections::delete))
+        .routes(routes!(oauth::callback))
+        .routes(routes!(oauth::status))
+        .routes(routes!(oauth::now))
+        .routes(routes!(oauth::style))
+        .routes(routes!(oauth::script))
         // data
         .routes(routes!(activities::list))
+        .routes(routes!(measurements::list))
+        .routes(routes!(daily_summaries::list))
+        .routes(routes!(dashboard::show))
+        .routes(routes!(progress::show))
+        // single sync
+        .routes(routes!(single_sync::start))
+        .routes(routes!(single_sync::status))
         // staff
         .merge(admin::all())
         // operations

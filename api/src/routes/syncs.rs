@@ -286,7 +286,7 @@ pub(super) async fn retry(
 
 /// Cancels a sync.
 ///
-/// Nothing that was stored is taken back; ranges that were joined to the sync meanwhile end with it. To repeat
+/// Nothing that was stored is taken back; ranges that were joined to the sync meanwhile are synced after it. To repeat
 /// the call is harmless: no `Idempotency-Key` is needed.
 #[utoipa::path(post, path = "/api/v1/syncs/{id}/cancel", operation_id = "cancelSync", tag = "syncs", security(("bearer" = [])),
     params(("id" = JobId, Path, description = "The syncId"), ForUser),
@@ -315,6 +315,8 @@ pub(super) async fn cancel(
         CancelOutcome::NotFound => return Err(Problem::new(Kind::UnknownSync)),
     };
     let sync = found(&app.db, user, id).await?;
+    // Something may follow it.
+    app.notifier.say(notify::JOBS, &sync.provider);
     acted("cancel", me.user, user, id, sync.provider);
     Ok((status, Json(SyncView::from(&sync))).into_response())
 }
@@ -360,7 +362,7 @@ pub(super) fn already_running(provider: Provider, live: JobId) -> Problem {
 }
 
 /// After the commit: there is something to claim, and something to see.
-fn wake(app: &App, provider: Provider, id: JobId) {
+pub(super) fn wake(app: &App, provider: Provider, id: JobId) {
     app.notifier.say(notify::JOBS, &provider);
     app.notifier.say(notify::LIVE, &id);
 }

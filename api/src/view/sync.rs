@@ -81,12 +81,27 @@ pub(crate) struct ProgressView {
     pub(crate) current_phase: Option<PhaseName>,
     /// The page or batch in hand, from 1 in each phase; null when nothing is in hand.
     pub(crate) current_batch: Option<i32>,
+    /// The steps in which the provider is read.
+    pub(crate) steps: StepsView,
     /// Each phase by itself.
     pub(crate) phase_progress: PhaseProgress,
     /// When a worker first had it.
     pub(crate) start_time: Option<DateTime<Utc>>,
     /// When it will be done at the pace so far; null where nobody can tell.
     pub(crate) estimated_completion: Option<DateTime<Utc>>,
+}
+
+/// How far the reading of the provider is, in the provider's own steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Steps)]
+pub(crate) struct StepsView {
+    /// What a step is: `page`, `chunk` (of days) or `window` (of upload time).
+    #[schema(example = "chunk")]
+    pub(crate) unit: &'static str,
+    /// Steps read.
+    pub(crate) done: i32,
+    /// All of them; null while the provider only tells whether more follow.
+    pub(crate) total: Option<i32>,
 }
 
 /// Why a sync waits.
@@ -151,6 +166,8 @@ pub(crate) struct StoreResults {
     pub(crate) skipped: i32,
     /// Not readable or not storable; `/failures` lists them.
     pub(crate) failed: i32,
+    /// The provider does not have them any more.
+    pub(crate) removed: i32,
 }
 
 impl From<&Sync> for SyncView {
@@ -215,6 +232,14 @@ fn progress(sync: &Sync) -> ProgressView {
         processed_activities: sync.counts.processed(),
         current_phase: in_hand.then(|| sync.phase.into()),
         current_batch: (in_hand && is_live).then(|| batch_in_hand(sync)).flatten(),
+        steps: StepsView {
+            unit: sync.provider.step_unit(),
+            done: sync.counts.pages,
+            total: match sync.counts.pages_left {
+                _ if sync.phase > Phase::Fetch => Some(sync.counts.pages),
+                left => left.map(|left| sync.counts.pages + left),
+            },
+        },
         phase_progress: PhaseProgress::of(sync),
         start_time: sync.started_at,
         estimated_completion: estimated_completion(sync),
@@ -273,6 +298,7 @@ impl From<&Counts> for Results {
                 updated: counts.updated,
                 skipped: counts.unchanged,
                 failed: counts.failed,
+                removed: counts.removed,
             },
         }
     }

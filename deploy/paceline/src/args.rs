@@ -2,7 +2,7 @@
 //! beside the command.
 
 use crate::commands::{
-    api, audit, completions, demo, dev, doctor, failures, healthcheck, jobs, migrate, openapi,
+    api, audit, completions, connections, demo, dev, doctor, failures, healthcheck, jobs, migrate, openapi,
     providers, sim, sync, token, worker, workers,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -94,6 +94,8 @@ pub(crate) enum Command {
     Workers(workers::Command),
     #[command(subcommand)]
     Providers(providers::Command),
+    #[command(subcommand)]
+    Connections(connections::Command),
     Audit(audit::Options),
     Doctor(doctor::Options),
     Healthcheck(healthcheck::Options),
@@ -115,6 +117,7 @@ impl Command {
             | Self::Failures(_)
             | Self::Workers(_)
             | Self::Providers(_)
+            | Self::Connections(_)
             | Self::Audit(_)
             | Self::Doctor(_)
             | Self::Healthcheck(_)

@@ -122,17 +122,9 @@ impl Client {
         Self { http, base, credentials }
     }
 
-    /// Starts a sync. Carried out once, also when an answer is lost and the request repeated.
+    /// Starts a sync.
     pub(crate) async fn start(&self, sync: &NewSync) -> Result<SyncView, Error> {
-        let once = Uuid::new_v4().to_string();
-        let ask = || -> Result<RequestBuilder, Error> {
-            let request = self.request(Method::POST, "/api/v1/syncs", LIMIT)?;
-            Ok(request.header("idempotency-key", &once).json(sync))
-        };
-        match self.answer(ask()?).await {
-            Err(Error::Unreachable(_, error)) if !error.is_connect() => self.answer(ask()?).await,
-            answered => answered,
-        }
+        self.send(Method::POST, "/api/v1/syncs", sync).await
     }
 
     /// Reads a sync: at once, or with `wait` (at most [`LONGEST_WAIT`]) when it has ended.
@@ -156,14 +148,22 @@ impl Client {
         self.answer(self.request(Method::GET, path, LIMIT)?.query(query)).await
     }
 
-    /// Sends a body to `path`. Not repeated: nobody knows whether a lost request was carried out.
+    /// Sends a body to `path`. Carried out once, also when an answer is lost and the request repeated.
     pub(crate) async fn send<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, Error> {
-        self.answer(self.request(method, path, LIMIT)?.json(body)).await
+        let once = Uuid::new_v4().to_string();
+        let ask = || -> Result<RequestBuilder, Error> {
+            let request = self.request(method.clone(), path, LIMIT)?;
+            Ok(request.header("idempotency-key", &once).json(body))
+        };
+        match self.answer(ask()?).await {
+            Err(Error::Unreachable(_, error)) if !error.is_connect() => self.answer(ask()?).await,
+            answered => answered,
+        }
     }
 
     fn request(

@@ -89,11 +89,18 @@ fn a_paused_provider_says_who_paused_it_and_its_jobs_go_on_when_it_is_resumed() 
     assert_eq!(limit("3")["max_running"], 3);
     assert_eq!(limit("none")["max_running"], Value::Null);
 
+    // Nothing holds it back; to say so again is no failure.
+    let lane = dev.json(&["providers", "unblock", "strava", "--reason", "they gave us more"]);
+    assert_eq!(lane["block"], Value::Null);
+    let lane = dev.json(&["providers", "close-breaker", "strava"]);
+    assert_eq!(lane["breaker"]["state"], "closed");
+
     let entries = dev.json(&["audit", "--target", "lane:strava"]);
     let acts: Vec<_> = entries.as_array().unwrap().iter().map(|entry| &entry["act"]).collect();
-    assert_eq!(acts, ["lane.limit", "lane.limit", "lane.resume", "lane.pause"]);
-    assert_eq!(entries[3]["actor"], "ann");
-    assert_eq!(entries[3]["detail"]["reason"], "new keys");
+    let expected = ["close_breaker", "unblock", "limit", "limit", "resume", "pause"];
+    assert_eq!(acts, expected.map(|act| format!("lane.{act}")).each_ref());
+    assert_eq!(entries[5]["actor"], "ann");
+    assert_eq!(entries[5]["detail"]["reason"], "new keys");
     let text = dev.text(&["audit", "--actor", "bob"]);
     assert!(text.contains("lane.resume") && text.contains("reason=keys are in place"), "{text}");
 }

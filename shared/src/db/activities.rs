@@ -4,6 +4,7 @@ use super::{Db, Error};
 use crate::{
     ConnectionId, JobId, Provider, UserId,
     activity::{Activity, EnrichmentStatus, Place, Weather},
+    record::Replaceable,
 };
 use chrono::{DateTime, NaiveDateTime, Utc};
 use sqlx::PgConnection;
@@ -35,6 +36,8 @@ pub struct Record<'a> {
     pub place_status: EnrichmentStatus,
     /// The place, where there is one.
     pub place: Option<&'a Place>,
+    /// Which of the provider's lists it is from.
+    pub stream: &'a str,
     /// JSON: where each derived value came from.
     pub provenance: &'a str,
     /// JSON: the record as the provider sent it.
@@ -52,6 +55,27 @@ pub struct Upserted {
     pub updated: i32,
     /// Equal already.
     pub unchanged: i32,
+}
+
+impl Upserted {
+    /// Of `all` records that a statement was given.
+    pub(super) fn of(saved: i64, updated: i64, all: usize) -> Self {
+        let count = |n: i64| i32::try_from(n).unwrap_or(i32::MAX);
+        let (saved, updated) = (count(saved), count(updated));
+        let all = i32::try_from(all).unwrap_or(i32::MAX);
+        Self { saved, updated, unchanged: all - saved - updated }
+    }
+}
+
+impl std::ops::Add for Upserted {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self {
+            saved: self.saved + other.saved,
+            updated: self.updated + other.updated,
+            unchanged: self.unchanged + other.unchanged,
+        }
+    }
 }
 
 /// Stores a batch in which no record id stands twice.
@@ -79,7 +103,8 @@ pub async fn upsert(
                 start_at, start_local, zone, utc_offset_s, start_lat, start_lon, end_lat, end_lon,
                 place_status, city, state, country, place_distance_m,
                 weather_status, temperature_c, feels_like_c, humidity_pct, pressure_hpa, wind_speed_mps,
-                wind_direction_deg, condition, visibility_m, uv_index, provenance, payload, content_hash)
+                wind_direction_deg, condition, visibility_m, uv_index, provenance, payload, content_hash,
+                stream, energy_j, steps, origin_provider, origin_record_id, revision)
              select r.id, $1, $2, $3, $4,
                 r.record_id, r.name, r.sport_type, r.distance_m, r.moving_time_s, r.elapsed_time_s, r.elevation_gain_m,
                 r.average_speed_mps, r.max_speed_mps, r.average_heart_rate_bpm, r.max_heart_rate_bpm,
@@ -87,21 +112,21 @@ pub async fn upsert(
                 r.place_status, r.city, r.state, r.country, r.place_distance_m,
                 r.weather_status, r.temperature_c, r.feels_like_c, r.humidity_pct, r.pressure_hpa, r.wind_speed_mps,
                 r.wind_direction_deg, r.condition, r.visibility_m, r.uv_index, r.provenance::jsonb, r.payload::jsonb,
-                r.content_hash
+                r.content_hash, r.stream, r.energy_j, r.steps, r.origin_provider, r.origin_record_id, r.revision
                from unnest(
                  $5::uuid[], $6::text[], $7::text[], $8::text[], $9::float8[], $10::int[], $11::int[], $12::real[],
                  $13::real[], $14::real[], $15::real[], $16::real[], $17::timestamptz[], $18::timestamp[], $19::text[],
                  $20::int[], $21::float8[], $22::float8[], $23::float8[], $24::float8[], $25::text[], $26::text[],
                  $27::text[], $28::text[], $29::real[], $30::text[], $31::real[], $32::real[], $33::real[],
                  $34::real[], $35::real[], $36::real[], $37::text[], $38::real[], $39::real[], $40::text[],
-                 $41::text[], $42::bytea[])
+                 $41::text[], $42::bytea[], $43::text[], $44::float8[], $45::int[], $46::text[], $47::text[], $48::bigint[])
                as r(id, record_id, name, sport_type, distance_m, moving_time_s, elapsed_time_s, elevation_gain_m,
                     average_speed_mps, max_speed_mps, average_heart_rate_bpm, max_heart_rate_bpm, start_at,
                     start_local, zone, utc_offset_s, start_lat, start_lon, end_lat, end_lon, place_status, city,
                     state, country, place_distance_m, weather_status, temperature_c, feels_like_c, humidity_pct,
                     pressure_hpa, wind_speed_mps, wind_direction_deg, condition, visibility_m, uv_index, provenance,
-                    payload, content_hash)
-             on conflict (connection_id, provider_record_id) do update
+                    payload, content_hash, stream, energy_j, steps, origin_provider, origin_record_id, revision)
+             on conflict (connection_id, provider_record_id, stream) do update
                set sync_job_id = excluded.sync_job_id, name = excluded.name, sport_type = excluded.sport_type,
                    distance_m = excluded.distance_m, moving_time_s = excluded.moving_time_s,
                    elapsed_time_s = excluded.elapsed_time_s, elevation_gain_m = excluded.elevation_gain_m,
@@ -110,7 +135,9 @@ pub async fn upsert(
                    max_heart_rate_bpm = excluded.max_heart_rate_bpm, start_at = excluded.start_at,
                    start_local = excluded.start_local, zone = excluded.zone, utc_offset_s = excluded.utc_offset_s,
                    start_lat = excluded.start_lat, start_lon = excluded.start_lon, end_lat = excluded.end_lat,
-                   end_lon = excluded.end_lon, payload = excluded.payload, content_hash = excluded.content_hash,
+                   end_lon = excluded.end_lon, energy_j = excluded.energy_j, steps = excluded.steps,
+                   origin_provider = excluded.origin_provider, origin_record_id = excluded.origin_record_id,
+                   revision = excluded.revision, payload = excluded.payload, content_hash = excluded.content_hash,
                    version = a.version
                      + (a.content_hash <> excluded.content_hash and a.payload <> excluded.payload)::integer,
                    deleted_at = null, updated_at = clock_timestamp(),
@@ -139,10 +166,11 @@ pub async fn upsert(
                        or paceline.keeps_known(a.place_status, excluded.place_status, a.start_at, excluded.start_at,
                               a.start_lat, excluded.start_lat, a.start_lon, excluded.start_lon)
                      then a.provenance || excluded.provenance else excluded.provenance end
-             where (a.content_hash <> excluded.content_hash and a.payload <> excluded.payload)
+             where ((a.content_hash <> excluded.content_hash and a.payload <> excluded.payload)
                 or (a.weather_status not in ('enriched', excluded.weather_status) and excluded.weather_status <> 'skipped')
                 or (a.place_status not in ('enriched', excluded.place_status) and excluded.place_status <> 'skipped')
-                or a.deleted_at is not null
+                or a.deleted_at is not null)
+               and coalesce(excluded.revision >= a.revision, true)
              returning xmax = 0 as fresh)
            select count(*) filter (where fresh) as "saved!", count(*) filter (where not fresh) as "updated!" from written"#,
         origin.user.0,
@@ -186,17 +214,65 @@ pub async fn upsert(
         &column!(r => r.weather.uv_index) as &[Option<f32>],
         &column!(r => r.provenance) as &[&str],
         &column!(r => r.payload) as &[&str],
-        &column!(r => r.content_hash.as_slice()) as &[&[u8]]
+        &column!(r => r.content_hash.as_slice()) as &[&[u8]],
+        &column!(r => r.stream) as &[&str],
+        &column!(r => r.activity.energy_j) as &[Option<f64>],
+        &column!(r => r.activity.steps) as &[Option<i32>],
+        &column!(r => r.activity.upstream.as_ref().map(|up| up.provider.as_str())) as &[Option<&str>],
+        &column!(r => r.activity.upstream.as_ref().and_then(|up| up.record_id.as_deref())) as &[Option<&str>],
+        &column!(r => r.activity.revision) as &[Option<i64>]
     )
     .fetch_one(tx)
     .await?;
-    let count = |n: i64| i32::try_from(n).unwrap_or(i32::MAX);
-    let (saved, updated) = (count(written.saved), count(written.updated));
-    Ok(Upserted {
-        saved,
-        updated,
-        unchanged: count(i64::try_from(records.len()).unwrap_or(i64::MAX)) - saved - updated,
-    })
+    Ok(Upserted::of(written.saved, written.updated, records.len()))
+}
+
+/// Records of a list's part that are not among those on the pages of `job`, which has read that part completely.
+pub async fn unnamed(
+    db: &Db,
+    connection: ConnectionId,
+    job: JobId,
+    part: Replaceable<'_>,
+    limit: i64,
+) -> Result<Vec<String>, Error> {
+    Ok(sqlx::query_scalar!(
+        "select provider_record_id from paceline.activities
+          where connection_id = $1 and stream = $3 and deleted_at is null
+            and start_at >= coalesce($4, '-infinity'::timestamptz) and start_at < $5
+            and provider_record_id not in (
+              select unnest(ids) from paceline.staged_pages where job_id = $2 and stream = $3)
+          order by start_at desc limit $6",
+        connection.0,
+        job.0,
+        part.stream,
+        part.from,
+        part.to,
+        limit
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// Marks records as deleted. Answers how many were not.
+pub async fn remove(
+    tx: &mut PgConnection,
+    connection: ConnectionId,
+    job: JobId,
+    stream: &str,
+    record_ids: &[String],
+) -> Result<i64, Error> {
+    let removed = sqlx::query!(
+        "update paceline.activities
+            set deleted_at = clock_timestamp(), updated_at = clock_timestamp(), version = version + 1, sync_job_id = $2
+          where connection_id = $1 and stream = $3 and provider_record_id = any($4) and deleted_at is null",
+        connection.0,
+        job.0,
+        stream,
+        record_ids
+    )
+    .execute(tx)
+    .await?;
+    Ok(i64::try_from(removed.rows_affected()).unwrap_or(i64::MAX))
 }
 
 /// An activity as its user reads it.
@@ -262,6 +338,8 @@ pub struct Filter {
     pub cursor: Option<(DateTime<Utc>, Uuid)>,
     /// Whether to bring the provider's payload.
     pub payload: bool,
+    /// Whether to leave out what a provider has from another one, where that one's own record is here too.
+    pub originals: bool,
 }
 
 /// A user's activities, newest start first, tombstones left out.
@@ -276,8 +354,12 @@ pub async fn list(db: &Db, user: UserId, filter: &Filter, limit: i64) -> Result<
                   country, place_distance_m, weather_status as "weather_status: EnrichmentStatus", temperature_c,
                   feels_like_c, humidity_pct, pressure_hpa, wind_speed_mps, wind_direction_deg, condition, visibility_m,
                   uv_index, provenance, case when $8 then payload end as payload, version, updated_at
-             from paceline.activities
+             from paceline.activities a
             where user_id = $1 and deleted_at is null
+              and (not $10 or origin_record_id is null or not exists (
+                select from paceline.activities o
+                 where o.user_id = a.user_id and o.provider = a.origin_provider and o.provider <> a.provider
+                   and o.origin_record_id = a.origin_record_id and o.deleted_at is null))
               and ($2::text is null or provider = $2) and ($3::text is null or sport_type = $3)
               and start_at >= coalesce($4, '-infinity'::timestamptz) and start_at < coalesce($5, 'infinity'::timestamptz)
               and ($6::timestamptz is null or (start_at, id) < ($6, $7))
@@ -290,7 +372,8 @@ pub async fn list(db: &Db, user: UserId, filter: &Filter, limit: i64) -> Result<
         cursor_at,
         cursor_id,
         filter.payload,
-        limit
+        limit,
+        filter.originals
     )
     .fetch_all(db)
     .await?)

@@ -169,22 +169,40 @@ pub async fn probe(
 /// A probe succeeded. False: the right to it was lost before.
 pub async fn close(db: &Db, provider: Provider, worker: WorkerId) -> Result<bool, Error> {
     let mut tx = super::begin(db).await?;
+    let closed = close_where(&mut tx, provider, Some(worker)).await?;
+    tx.commit().await?;
+    Ok(closed)
+}
+
+/// Closes it because somebody says so, in the caller's transaction; false: it was closed.
+///
+/// What failed before is forgotten: only what fails from now on opens it again. Whoever was finding out has lost the
+/// right to it.
+pub async fn close_by_hand(tx: &mut sqlx::PgConnection, provider: Provider) -> Result<bool, Error> {
+    close_where(tx, provider, None).await
+}
+
+async fn close_where(
+    tx: &mut sqlx::PgConnection,
+    provider: Provider,
+    probed_by: Option<WorkerId>,
+) -> Result<bool, Error> {
     let closed = sqlx::query!(
         "update paceline.lanes
             set breaker = 'closed', breaker_until = null, breaker_probe = null, breaker_trips = 0, breaker_reason = null,
                 breaker_at = clock_timestamp(), rev = rev + 1, updated_at = clock_timestamp()
-          where lane = $1 and breaker = 'half_open' and breaker_probe = $2",
+          where lane = $1 and breaker <> 'closed'
+            and ($2::uuid is null or (breaker = 'half_open' and breaker_probe = $2))",
         provider.as_str(),
-        worker.0
+        probed_by.map(|worker| worker.0)
     )
     .execute(&mut *tx)
     .await?
     .rows_affected()
         > 0;
     if closed {
-        forget(&mut tx, provider).await?;
+        forget(tx, provider).await?;
     }
-    tx.commit().await?;
     Ok(closed)
 }
 

@@ -275,6 +275,26 @@ pub async fn leave(db: &Db, worker: WorkerId) -> Result<(), Error> {
     Ok(())
 }
 
+/// Forgets up to `limit` windows of single users that ended a day ago and were not opened again; answers how many.
+///
+/// Nothing is lost: a window that is over counts no call, and who calls again has it made again. Those of applications
+/// stay, for there are few, and people look at them.
+pub async fn forget_users(db: &Db, limit: i64) -> Result<u64, Error> {
+    let gone = sqlx::query!(
+        "delete from paceline.budgets where (scope, window_s) in (
+           select scope, window_s from paceline.budgets
+            where scope ~ ':[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'
+              and updated_at < clock_timestamp() - interval '1 day'
+              and (window_start = '-infinity'
+                   or window_start + make_interval(secs => window_s) < clock_timestamp() - interval '1 day')
+            limit $1 for update skip locked)",
+        limit
+    )
+    .execute(db)
+    .await?;
+    Ok(gone.rows_affected())
+}
+
 fn interval(of: Duration) -> PgInterval {
     let of = TimeDelta::from_std(of).unwrap_or(TimeDelta::MAX);
     PgInterval { months: 0, days: 0, microseconds: of.num_microseconds().unwrap_or(i64::MAX) }

@@ -7,7 +7,7 @@ use crate::{ConnectionId, WorkerId, sealing::Keyring};
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
-use sqlx::PgExecutor;
+use sqlx::{PgConnection, PgExecutor};
 
 /// A token pair.
 #[derive(Clone, Debug)]
@@ -154,7 +154,8 @@ pub async fn store_refreshed(
               where connection_id = $1 and token_version = $2
              returning connection_id),
            back as (
-             update paceline.connections set state = 'active', updated_at = clock_timestamp()
+             update paceline.connections
+                set state = case when missing = '{}' then 'active' else 'limited' end, updated_at = clock_timestamp()
               where state = 'needs_reauth' and id = any(array(select connection_id from stored)))
            select count(*) as "stored!" from stored"#,
         id.0,
@@ -183,4 +184,44 @@ pub async fn release_refresh(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Deletes the pair of a connection; a refresh under way will find nothing to store over.
+pub async fn forget(db: impl PgExecutor<'_>, id: ConnectionId) -> Result<(), Error> {
+    sqlx::query!("delete from paceline.connection_secrets where connection_id = $1", id.0)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// Seals up to `limit` pairs behind `after` anew with the newest key, in the caller's transaction; answers how many
+/// and which was the last. Pair, version and lease stay what they were.
+pub async fn reseal(
+    tx: &mut PgConnection,
+    keys: &Keyring,
+    after: ConnectionId,
+    limit: i64,
+) -> Result<(u64, Option<ConnectionId>), SecretError> {
+    let rows = sqlx::query!(
+        r#"select connection_id as "id: ConnectionId", sealed from paceline.connection_secrets
+            where connection_id > $1 and not starts_with(encode(sealed, 'hex'), $2)
+            order by connection_id limit $3 for update"#,
+        after.0,
+        &keys.mark_in_hex(),
+        limit
+    )
+    .fetch_all(&mut *tx)
+    .await
+    .map_err(Error::from)?;
+    for row in &rows {
+        sqlx::query!(
+            "update paceline.connection_secrets set sealed = $2 where connection_id = $1",
+            row.id.0,
+            keys.reseal(&owner(row.id), &row.sealed)?
+        )
+        .execute(&mut *tx)
+        .await
+        .map_err(Error::from)?;
+    }
+    Ok((rows.len() as u64, rows.last().map(|row| row.id)))
 }

@@ -4,7 +4,8 @@ use super::{Error, connection_secrets};
 use crate::{ConnectionId, JobId, Provider, UserId, sealing::Keyring};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgExecutor, postgres::types::PgRange};
+use serde_json::Value;
+use sqlx::{PgConnection, PgExecutor};
 
 /// Whether a connection can be used.
 #[derive(
@@ -79,8 +80,12 @@ pub struct Grant<'a> {
     pub provider_account_id: &'a str,
     /// What the provider granted.
     pub scopes: &'a [String],
-    /// Whether all asked scopes are there.
-    pub state: State,
+    /// What was asked for.
+    pub asked: &'a [String],
+    /// Of what a sync needs, what is not there: with any, the connection is limited.
+    pub missing: &'a [String],
+    /// Zone and units, where the provider told them.
+    pub profile: Option<&'a Value>,
     /// The first token pair.
     pub tokens: connection_secrets::Tokens,
 }
@@ -92,18 +97,26 @@ pub async fn connect(
     keys: &Keyring,
     grant: Grant<'_>,
 ) -> Result<ConnectionId, connection_secrets::SecretError> {
+    let state = if grant.missing.is_empty() { State::Active } else { State::Limited };
     let id = sqlx::query_scalar!(
-        r#"insert into paceline.connections (id, user_id, provider, provider_account_id, scopes, state)
-           values ($1, $2, $3, $4, $5, $6)
+        r#"insert into paceline.connections
+             (id, user_id, provider, provider_account_id, scopes, state, asked, missing, profile, profile_at)
+           values ($1, $2, $3, $4, $5, $6, $7, $8, $9, case when $9::jsonb is not null then clock_timestamp() end)
            on conflict (user_id, provider, provider_account_id)
-           do update set scopes = excluded.scopes, state = excluded.state, updated_at = clock_timestamp()
+           do update set scopes = excluded.scopes, state = excluded.state, asked = excluded.asked,
+                         missing = excluded.missing, profile = coalesce(excluded.profile, connections.profile),
+                         profile_at = coalesce(excluded.profile_at, connections.profile_at), revoked_at = null,
+                         updated_at = clock_timestamp()
            returning id as "id: ConnectionId""#,
         ConnectionId::fresh().0,
         grant.user.0,
         grant.provider.as_str(),
         grant.provider_account_id,
         grant.scopes,
-        grant.state as _
+        state as _,
+        grant.asked,
+        grant.missing,
+        grant.profile
     )
     .fetch_one(&mut *tx)
     .await
@@ -128,43 +141,259 @@ pub async fn set_state(
     Ok(())
 }
 
-/// Notes that the provider refuses the pair of version `seen`. False: another pair is there by now, and
+/// Notes that the provider refuses the pair of version `seen`. False: another pair is there by now, or none, and
 /// nothing was noted.
 pub async fn needs_reauth(
     db: impl PgExecutor<'_>,
     id: ConnectionId,
     seen: i64,
 ) -> Result<bool, Error> {
-    let noted = sqlx::query!(
-        "update paceline.connections set state = 'needs_reauth', updated_at = clock_timestamp()
-          where id = $1 and state not in ('revoked', 'provider_gone') and exists (
-            select from paceline.connection_secrets where connection_id = $1 and token_version = $2)",
+    // One that is revoked, or whose provider is gone, stays that.
+    Ok(sqlx::query_scalar!(
+        r#"with seen as (
+             select connection_id as id from paceline.connection_secrets where connection_id = $1 and token_version = $2),
+           noted as (
+             update paceline.connections set state = 'needs_reauth', updated_at = clock_timestamp()
+              where id = any(array(select id from seen)) and state not in ('revoked', 'provider_gone'))
+           select exists (select from seen) as "seen!""#,
         id.0,
         seen
     )
-    .execute(db)
-    .await?;
-    Ok(noted.rows_affected() == 1)
+    .fetch_one(db)
+    .await?)
 }
 
-/// Notes that `job` has read a range of start times completely, up to the moment it began.
-pub async fn cover(
+/// What a revocation found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Revoked {
+    pub(super) provider: Provider,
+    /// Whether it was revoked before.
+    pub(super) before: bool,
+    /// Whether there are tokens still: nobody has told the provider.
+    pub(super) has_tokens: bool,
+}
+
+/// Revokes a user's link and keeps it locked, in the caller's transaction; another's is `None`.
+pub(super) async fn revoke_and_lock(
+    tx: &mut PgConnection,
+    user: UserId,
+    id: ConnectionId,
+) -> Result<Option<Revoked>, Error> {
+    Ok(sqlx::query_as!(
+        Revoked,
+        r#"update paceline.connections c
+              set state = 'revoked', revoked_at = coalesce(c.revoked_at, clock_timestamp()), updated_at = clock_timestamp()
+             from (select id, state from paceline.connections where id = $1 and user_id = $2 for update) old
+            where c.id = old.id
+           returning c.provider as "provider: Provider", old.state = 'revoked' as "before!",
+                     exists (select from paceline.connection_secrets s where s.connection_id = c.id) as "has_tokens!""#,
+        id.0,
+        user.0
+    )
+    .fetch_optional(tx)
+    .await?)
+}
+
+/// Locks a link and answers whether it is revoked; `None`: there is none.
+pub async fn lock_revoked(tx: &mut PgConnection, id: ConnectionId) -> Result<Option<bool>, Error> {
+    Ok(sqlx::query_scalar!(
+        r#"select state = 'revoked' as "revoked!" from paceline.connections where id = $1 for update"#,
+        id.0
+    )
+    .fetch_optional(tx)
+    .await?)
+}
+
+/// Whether another user of ours holds this account, in the caller's transaction. Until its end nobody else gets
+/// an answer for the same account.
+pub async fn is_taken(
+    tx: &mut PgConnection,
+    user: UserId,
+    provider: Provider,
+    provider_account_id: &str,
+) -> Result<bool, Error> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended($1, 0))",
+        format!("paceline.connections/{provider}/{provider_account_id}")
+    )
+    .execute(&mut *tx)
+    .await?;
+    Ok(sqlx::query_scalar!(
+        r#"select exists (
+             select from paceline.connections
+              where provider = $2 and provider_account_id = $3 and user_id <> $1 and state <> 'revoked') as "taken!""#,
+        user.0,
+        provider.as_str(),
+        provider_account_id
+    )
+    .fetch_one(tx)
+    .await?)
+}
+
+/// What a sync must know of its link.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The provider's name for the account.
+    pub account: String,
+    /// What the provider granted.
+    pub scopes: Vec<String>,
+    /// Zone and units.
+    pub profile: Option<Value>,
+    /// The database's clock.
+    pub now: DateTime<Utc>,
+}
+
+/// What a sync must know of its link; `None`: there is no such link.
+pub async fn facts(
     db: impl PgExecutor<'_>,
     id: ConnectionId,
-    job: JobId,
-    range: PgRange<DateTime<Utc>>,
+) -> Result<Option<Facts>, Error> {
+    Ok(sqlx::query_as!(
+        Facts,
+        r#"select provider_account_id as account, scopes, profile, clock_timestamp() as "now!"
+             from paceline.connections where id = $1"#,
+        id.0
+    )
+    .fetch_optional(db)
+    .await?)
+}
+
+/// Keeps what the provider says of the account now.
+pub async fn keep_profile(
+    db: impl PgExecutor<'_>,
+    id: ConnectionId,
+    profile: &Value,
 ) -> Result<(), Error> {
     sqlx::query!(
-        "update paceline.connections
-            set covered = covered + tstzmultirange(
-                  $2::tstzrange * tstzrange(null, r.started_at)), updated_at = clock_timestamp()
-           from paceline.sync_runs r
-          where id = $1 and r.job_id = $3",
+        "update paceline.connections set profile = $2, profile_at = clock_timestamp() where id = $1",
         id.0,
-        range,
-        job.0
+        profile
     )
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Notes that everything new was read.
+pub async fn synced(db: impl PgExecutor<'_>, id: ConnectionId) -> Result<(), Error> {
+    sqlx::query!(
+        "update paceline.connections set last_synced_at = clock_timestamp() where id = $1",
+        id.0
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A link as its user sees it.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the columns, each with its comment in the migration")]
+pub struct Row {
+    pub id: ConnectionId,
+    pub provider: Provider,
+    pub provider_account_id: String,
+    pub state: State,
+    pub scopes: Vec<String>,
+    pub asked: Vec<String>,
+    pub missing: Vec<String>,
+    pub created_at: DateTime<Utc>,
+    pub last_synced_at: Option<DateTime<Utc>>,
+    pub revoked_at: Option<DateTime<Utc>>,
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A user's links, the newest first; revoked ones too if `revoked`.
+pub async fn list(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    provider: Option<Provider>,
+    revoked: bool,
+) -> Result<Vec<Row>, Error> {
+    Ok(sqlx::query_as!(
+        Row,
+        r#"select id as "id: ConnectionId", provider as "provider: Provider", provider_account_id, state as "state: State",
+                  scopes, asked, missing, created_at, last_synced_at, revoked_at, updated_at
+             from paceline.connections
+            where user_id = $1 and ($2::text is null or provider = $2) and (state <> 'revoked' or $3)
+            order by created_at desc, id desc"#,
+        user.0,
+        provider.map(Provider::as_str),
+        revoked
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// A user's link; another's is not found.
+pub async fn find(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    id: ConnectionId,
+) -> Result<Option<Row>, Error> {
+    Ok(sqlx::query_as!(
+        Row,
+        r#"select id as "id: ConnectionId", provider as "provider: Provider", provider_account_id, state as "state: State",
+                  scopes, asked, missing, created_at, last_synced_at, revoked_at, updated_at
+             from paceline.connections where id = $1 and user_id = $2"#,
+        id.0,
+        user.0
+    )
+    .fetch_optional(db)
+    .await?)
+}
+
+/// A link as a dashboard sees it.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its id.
+    pub id: ConnectionId,
+    /// To which provider.
+    pub provider: Provider,
+    /// Whether it can be used.
+    pub state: State,
+    /// When a sync that reads everything new last completed.
+    pub last_synced_at: Option<DateTime<Utc>>,
+    /// Whether that is too long ago, by the database's clock.
+    pub stale: bool,
+    /// Whether a sync has ended since that time, however it ended: another one would end likewise.
+    pub tried: bool,
+    /// The sync with the provider that is under way.
+    pub live: Option<JobId>,
+}
+
+impl Source {
+    /// Whether a sync should be started now.
+    #[must_use]
+    pub const fn wants_refresh(&self) -> bool {
+        self.state.is_usable() && self.stale && !self.tried && self.live.is_none()
+    }
+}
+
+/// A user's links that are not revoked, of each provider the newest. `stale_after_s`: how old data may be.
+pub async fn sources(
+    db: impl PgExecutor<'_>,
+    user: UserId,
+    stale_after_s: i64,
+) -> Result<Vec<Source>, Error> {
+    Ok(sqlx::query_as!(
+        Source,
+        r#"select distinct on (c.provider)
+                  c.id as "id: ConnectionId", c.provider as "provider: Provider", c.state as "state: State",
+                  c.last_synced_at, coalesce(c.last_synced_at < t.fresh_from, true) as "stale!",
+                  exists (select from (
+                    select connection_id, finished_at from paceline.sync_history
+                     where user_id = $1 and provider = c.provider and slot = 0 and kind = 'sync'
+                     order by id desc limit 20) h
+                     where h.connection_id = c.id and h.finished_at >= t.fresh_from) as "tried!",
+                  (select j.id from paceline.sync_jobs j
+                    where j.user_id = $1 and j.provider = c.provider and j.slot = 0) as "live: JobId"
+             from paceline.connections c,
+                  (select clock_timestamp() - make_interval(secs => $2::bigint::float8) as fresh_from) t
+            where c.user_id = $1 and c.state <> 'revoked'
+            order by c.provider, c.created_at desc"#,
+        user.0,
+        stale_after_s
+    )
+    .fetch_all(db)
+    .await?)
 }

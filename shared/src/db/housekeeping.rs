@@ -6,6 +6,29 @@ use chrono::{TimeDelta, Utc};
 use std::time::Duration;
 use uuid::Uuid;
 
+/// Deletes up to `limit` rows of a table whose time is older than `keep`, oldest first, and passes by what somebody
+/// holds; answers how many. Its ids are version 7: their index leads to the old ones.
+macro_rules! forget_batch {
+    ($db:expr, $table:literal, $at:literal, $keep:expr, $limit:expr) => {
+        sqlx::query!(
+            "delete from "
+                + $table
+                + " where id = any(array(select id from "
+                + $table
+                + " where id < $1 and "
+                + $at
+                + " < clock_timestamp() - make_interval(secs => $2) order by id limit $3 for update skip locked))",
+            $crate::db::housekeeping::made_before($keep),
+            $keep.as_secs_f64(),
+            $limit
+        )
+        .execute($db)
+        .await?
+        .rows_affected()
+    };
+}
+pub(super) use forget_batch;
+
 /// Forgets what breaker and budgets need no more: counts of an hour ago, reservations in windows that
 /// ended an hour ago. Answers how many rows.
 pub async fn forget_steering(db: &Db) -> Result<u64, Error> {
@@ -26,29 +49,9 @@ pub async fn forget_steering(db: &Db) -> Result<u64, Error> {
 /// Forgets up to `limit` acts of admins that are older than `keep`, and operations that ended before;
 /// answers how many.
 pub async fn forget_acts(db: &Db, keep: Duration, limit: i64) -> Result<u64, Error> {
-    let acts = sqlx::query!(
-        "delete from paceline.admin_audit where id = any(array(
-           select id from paceline.admin_audit
-            where id < $1 and at < clock_timestamp() - make_interval(secs => $2)
-            order by id limit $3 for update skip locked))",
-        made_before(keep),
-        keep.as_secs_f64(),
-        limit
-    )
-    .execute(db)
-    .await?;
-    let operations = sqlx::query!(
-        "delete from paceline.admin_operations where id = any(array(
-           select id from paceline.admin_operations
-            where id < $1 and finished_at < clock_timestamp() - make_interval(secs => $2)
-            order by id limit $3 for update skip locked))",
-        made_before(keep),
-        keep.as_secs_f64(),
-        limit
-    )
-    .execute(db)
-    .await?;
-    Ok(acts.rows_affected() + operations.rows_affected())
+    let acts = forget_batch!(db, "paceline.admin_audit", "at", keep, limit);
+    let operations = forget_batch!(db, "paceline.admin_operations", "finished_at", keep, limit);
+    Ok(acts + operations)
 }
 
 /// Dead and live rows of the tables that change most, by name, as Postgres's statistics have them.

@@ -1,9 +1,10 @@
 //! `job_counts`: how many jobs there are, as last counted. Millions of rows are counted by one worker at a
 //! time, now and then, and read by everybody at once; each figure has its age.
 
-use super::{Db, Error};
+use super::{Db, Error, lanes};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor, Postgres, Transaction};
+use std::collections::HashMap;
 
 /// The right to count, of one process for some minutes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +57,7 @@ async fn count_live(db: &Db, turn: Turn) -> Result<bool, Error> {
                from (select provider, class, run_at,
                             case when worker is not null then 'running' when waiting_for is not null then 'waiting'
                                  else 'queued' end as state
-                       from paceline.sync_jobs) j
+                       from paceline.sync_jobs where slot >= 0) j
               group by provider, class, state),
            free as (
              select * from sums s
@@ -98,6 +99,7 @@ async fn count_live(db: &Db, turn: Turn) -> Result<bool, Error> {
 
 async fn count_history(db: &Db, turn: Turn) -> Result<bool, Error> {
     let mut tx = begin(db).await?;
+    let before = ended(&mut tx).await?;
     sqlx::query!(
         "with sums as (select status, provider, count(*) as jobs from paceline.sync_history group by status, provider),
            gone as (delete from paceline.job_counts where state in ('completed', 'failed', 'cancelled')
@@ -107,6 +109,21 @@ async fn count_history(db: &Db, turn: Turn) -> Result<bool, Error> {
     )
     .execute(&mut *tx)
     .await?;
+    let within_s = sqlx::query_scalar!(
+        r#"select extract(epoch from clock_timestamp() - history_at)::float8 as "s!"
+             from paceline.job_counts_taken where history_at > '-infinity'"#
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if let Some(within_s) = within_s.filter(|s| *s > 0.0) {
+        for (provider, jobs) in ended(&mut tx).await? {
+            let new = jobs - before.get(&provider).copied().unwrap_or(0);
+            // Fewer than before: old ones were deleted, and nothing can be said.
+            if new >= 0 {
+                lanes::learn_pace(&mut tx, &provider, new, within_s).await?;
+            }
+        }
+    }
     let noted = sqlx::query!(
         "update paceline.job_counts_taken
             set history_at = clock_timestamp(),
@@ -117,6 +134,17 @@ async fn count_history(db: &Db, turn: Turn) -> Result<bool, Error> {
     .execute(&mut *tx)
     .await?;
     end(tx, noted.rows_affected() == 1).await
+}
+
+/// Ended jobs by provider, as counted.
+async fn ended(tx: &mut PgConnection) -> Result<HashMap<String, i64>, Error> {
+    let rows = sqlx::query!(
+        r#"select provider, sum(jobs)::bigint as "jobs!" from paceline.job_counts
+            where state in ('completed', 'failed', 'cancelled') group by provider"#
+    )
+    .fetch_all(tx)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.provider, row.jobs)).collect())
 }
 
 async fn end(tx: Transaction<'static, Postgres>, is_ours: bool) -> Result<bool, Error> {

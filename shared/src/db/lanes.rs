@@ -243,6 +243,35 @@ pub async fn unblock(db: impl PgExecutor<'_>, provider: Provider) -> Result<bool
     Ok(changed.rows_affected() > 0)
 }
 
+/// Learns from jobs of a lane that ended how far apart one user's jobs shall stand, in the caller's transaction.
+///
+/// While jobs wait, as far as the lane needs for one of them, from a second to a minute, so that who comes later
+/// with a single job need not wait for all that another has put there before. Otherwise a second.
+pub(super) async fn learn_pace(
+    tx: &mut PgConnection,
+    provider: &str,
+    ended: i64,
+    within_s: f64,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "update paceline.lanes l
+            set ended_per_s = pace.ended_per_s,
+                step = case when waits then least(60, greatest(1, coalesce(1 / nullif(pace.ended_per_s, 0), 60)))
+                            else 1 end * interval '1 second'
+           from (select lane, $2::bigint / $3::float8 * share + coalesce(ended_per_s, $2 / $3) * (1 - share) as ended_per_s,
+                        exists (select from paceline.job_counts
+                                 where state = 'queued' and provider = lane and jobs > 0) as waits
+                   from paceline.lanes, least(1, $3::float8 / 900) as share where lane = $1) pace
+          where l.lane = pace.lane",
+        provider,
+        ended,
+        within_s
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Keeps other claims of a limited lane out until the caller's transaction ends; answers its limit.
 pub(super) async fn lock(tx: &mut PgConnection, provider: Provider) -> Result<Option<i32>, Error> {
     let limit = sqlx::query_scalar!(

@@ -1,6 +1,6 @@
 //! `record_failures`: records that failed alone, each with its reason.
 
-use super::{Db, Error, housekeeping::made_before};
+use super::{Db, Error, housekeeping::forget_batch};
 use crate::{JobId, UserId};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -103,16 +103,5 @@ pub async fn of_sync(
 
 /// Forgets up to `limit` failures older than `keep`; answers how many.
 pub async fn forget_old(db: &Db, keep: Duration, limit: i64) -> Result<u64, Error> {
-    let gone = sqlx::query!(
-        "delete from paceline.record_failures where id = any(array(
-           select id from paceline.record_failures
-            where id < $1 and at < clock_timestamp() - make_interval(secs => $2)
-            order by id limit $3 for update skip locked))",
-        made_before(keep),
-        keep.as_secs_f64(),
-        limit
-    )
-    .execute(db)
-    .await?;
-    Ok(gone.rows_affected())
+    Ok(forget_batch!(db, "paceline.record_failures", "at", keep, limit))
 }

@@ -258,8 +258,8 @@ pub(super) async fn put_back(
         .collect())
 }
 
-/// Ends jobs: out of the hot tables, into history. What was put aside for after them is queued, unless
-/// somebody wanted an end.
+/// Ends jobs: out of the hot tables, into history. What was put aside for after them is queued, also after a cancel:
+/// who asked for it is not who wanted an end.
 pub(super) async fn end(tx: &mut PgConnection, ends: &[End]) -> Result<Settled, Error> {
     if ends.is_empty() {
         return Ok(Settled::default());
@@ -317,9 +317,7 @@ pub(super) async fn end(tx: &mut PgConnection, ends: &[End]) -> Result<Settled, 
                     message = mine.failure ->> 'message', error = mine.failure, rev = p.rev + 1,
                     updated_at = mine.now, finished_at = mine.now
                from mine where p.id = mine.id)
-           select id as "id!: JobId",
-                  follow_up is not null and cancel_requested_at is null and state <> 'cancelled' as "follows!"
-             from mine"#,
+           select id as "id!: JobId", follow_up is not null as "follows!" from mine"#,
         &ids,
         &epochs,
         &workers,
@@ -336,12 +334,12 @@ pub(super) async fn end(tx: &mut PgConnection, ends: &[End]) -> Result<Settled, 
 }
 
 /// Ends those of the jobs that no worker has, as cancelled; answers which. Rows that somebody else holds are
-/// passed by.
+/// passed by. As in [`end`], what was put aside for after them is queued; idle workers find it with their next poll.
 pub(super) async fn cancel_idle(tx: &mut PgConnection, jobs: &[Uuid]) -> Result<Vec<JobId>, Error> {
     if jobs.is_empty() {
         return Ok(vec![]);
     }
-    Ok(sqlx::query_scalar!(
+    let rows = sqlx::query!(
         r#"with job as (
              delete from paceline.sync_jobs where id = any(array(
                select id from paceline.sync_jobs where id = any($1) and worker is null order by id for update skip locked))
@@ -366,9 +364,12 @@ pub(super) async fn cancel_idle(tx: &mut PgConnection, jobs: &[Uuid]) -> Result<
                 set status = 'cancelled', waiting = null, message = null, rev = rev + 1,
                     updated_at = clock_timestamp(), finished_at = clock_timestamp()
               where id = any(array(select id from job)))
-           select id as "id: JobId" from job"#,
+           select id as "id: JobId", follow_up is not null as "follows!" from job"#,
         jobs
     )
-    .fetch_all(tx)
-    .await?)
+    .fetch_all(&mut *tx)
+    .await?;
+    let followed: Vec<JobId> = rows.iter().filter(|row| row.follows).map(|row| row.id).collect();
+    follow(tx, &followed).await?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
 }

@@ -26,18 +26,22 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// The provider's own view: pages while their number is unknown, then exact totals.
+    /// The provider's own view: its steps, with their number where it is known, then exact totals.
     fn providers(&self) -> Value {
-        let Counts { pages, enriched, .. } = self.counts;
+        let Counts { pages, pages_left, enriched, .. } = self.counts;
         let total = self.counts.to_process();
         let (current, total, more) = match self.phase {
-            Phase::Fetch => (pages, None, true),
+            Phase::Fetch => (pages, pages_left.map(|left| pages + left), pages_left != Some(0)),
             Phase::Enrich => (enriched, Some(total), enriched < total),
             Phase::Store | Phase::Done => {
                 (self.counts.processed(), Some(total), self.counts.processed() < total)
             }
         };
-        json!([{ "provider": self.provider, "stage": self.phase, "current": current, "total": total, "more": more }])
+        let unit = if self.phase == Phase::Fetch { self.provider.step_unit() } else { "record" };
+        json!([{
+            "provider": self.provider, "stage": self.phase, "unit": unit, "current": current, "total": total,
+            "more": more,
+        }])
     }
 }
 
@@ -62,6 +66,25 @@ pub(super) async fn publish(
     .execute(tx)
     .await?;
     Ok(())
+}
+
+/// Groups syncs under one refresh of a dashboard, which is answered. One that is live under another refresh stays there,
+/// and the others join it.
+pub async fn group(tx: &mut PgConnection, syncs: &[JobId], fresh: Uuid) -> Result<Uuid, Error> {
+    let ids: Vec<Uuid> = syncs.iter().map(|id| id.0).collect();
+    Ok(sqlx::query_scalar!(
+        r#"with known as (
+             select refresh_id from public.sync_progress
+              where id = any($1) and refresh_id is not null and finished_at is null order by id limit 1),
+           joined as (
+             update public.sync_progress set refresh_id = coalesce((select refresh_id from known), $2)
+              where id = any($1) and refresh_id is distinct from coalesce((select refresh_id from known), $2))
+           select coalesce((select refresh_id from known), $2) as "refresh!""#,
+        &ids,
+        fresh
+    )
+    .fetch_one(tx)
+    .await?)
 }
 
 /// Looks through up to `limit` rows behind the id `after` and forgets those that ended long enough ago.

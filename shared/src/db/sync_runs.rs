@@ -95,11 +95,23 @@ pub async fn beat(db: &Db, me: &Presence<'_>, held: &[(JobId, i64)]) -> Result<H
     Ok(Heard { leases: leases.collect(), drain })
 }
 
-/// All leases of a process, as the database knows them.
-pub async fn held_by(db: &Db, worker: WorkerId) -> Result<Vec<(JobId, i64)>, Error> {
+/// Which jobs: each kind has a claim of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Those that lanes hold back.
+    Syncs,
+    /// Those that are about an account itself.
+    Accounts,
+}
+
+/// All leases of a process on one side, as the database knows them.
+pub async fn held_by(db: &Db, worker: WorkerId, side: Side) -> Result<Vec<(JobId, i64)>, Error> {
     let rows = sqlx::query!(
-        r#"select job_id as "job: JobId", lease_epoch from paceline.sync_runs where worker = $1"#,
-        worker.0
+        r#"select r.job_id as "job: JobId", r.lease_epoch
+             from paceline.sync_runs r join paceline.sync_jobs j on j.id = r.job_id
+            where r.worker = $1 and (j.slot < 0) = $2"#,
+        worker.0,
+        side == Side::Accounts
     )
     .fetch_all(db)
     .await?;

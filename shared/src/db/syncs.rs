@@ -8,6 +8,7 @@ use crate::{
     progress::{ClientStatus, Counts, Phase, client_status},
 };
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 use sqlx::{PgExecutor, postgres::types::PgRange, types::Json};
 
 /// A sync as the tables have it.
@@ -78,6 +79,47 @@ pub async fn find(db: impl PgExecutor<'_>, user: UserId, id: JobId) -> Result<Op
     )
     .fetch_optional(db)
     .await?)
+}
+
+/// The sync of a user with a provider that counts as his last: the live one, or of his newest ones the one that
+/// ended last. Slices of a backfill are none.
+pub async fn last(
+    db: &Db,
+    user: UserId,
+    provider: Provider,
+) -> Result<Option<Sync>, Error> {
+    let id = sqlx::query_scalar!(
+        r#"select coalesce(
+             (select id from paceline.sync_jobs where user_id = $1 and provider = $2 and slot = 0 and kind = 'sync'),
+             (select id from (
+                select id, finished_at from paceline.sync_history
+                 where user_id = $1 and provider = $2 and slot = 0 and kind = 'sync' order by id desc limit 20) newest
+               order by finished_at desc limit 1)) as "id: JobId""#,
+        user.0,
+        provider.as_str()
+    )
+    .fetch_one(db)
+    .await?;
+    match id {
+        Some(id) => find(db, user, id).await,
+        None => Ok(None),
+    }
+}
+
+/// The syncs of a user that one refresh of his dashboard started or joined, oldest first.
+pub async fn of_refresh(db: &Db, user: UserId, refresh: Uuid) -> Result<Vec<Sync>, Error> {
+    let ids = sqlx::query_scalar!(
+        r#"select id as "id: JobId" from public.sync_progress where uid = $1 and refresh_id = $2 order by id"#,
+        user.0,
+        refresh
+    )
+    .fetch_all(db)
+    .await?;
+    let mut syncs = Vec::with_capacity(ids.len());
+    for id in ids {
+        syncs.extend(find(db, user, id).await?);
+    }
+    Ok(syncs)
 }
 
 /// Which syncs to list.

@@ -2,7 +2,7 @@
 //! stand is none of its business.
 
 use super::Error;
-use crate::WorkerId;
+use crate::{Provider, WorkerId};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use std::time::Duration;
@@ -122,6 +122,27 @@ pub async fn list(db: impl PgExecutor<'_>) -> Result<Vec<Worker>, Error> {
         SILENCE.as_secs_f64()
     )
     .fetch_all(db)
+    .await?)
+}
+
+/// Whether somebody waits since `since`, for longer than `patience`, for work that no process is there to do.
+pub async fn is_nobody_there(
+    db: impl PgExecutor<'_>,
+    provider: Provider,
+    since: DateTime<Utc>,
+    patience: Duration,
+) -> Result<bool, Error> {
+    Ok(sqlx::query_scalar!(
+        r#"select $2 < clock_timestamp() - make_interval(secs => $3) and not exists (
+             select from paceline.workers
+              where stopped_at is null and not draining and drain_requested_at is null
+                and beat_at >= clock_timestamp() - make_interval(secs => $4) and $1 = any(providers)) as "nobody!""#,
+        provider.as_str(),
+        since,
+        patience.as_secs_f64(),
+        SILENCE.as_secs_f64()
+    )
+    .fetch_one(db)
     .await?)
 }
 

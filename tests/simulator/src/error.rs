@@ -1,6 +1,6 @@
 //! What can go wrong with the simulator itself, as opposed to what it simulates.
 
-pub use crate::strava::EditError;
+pub use crate::patch::EditError;
 
 /// Why the simulator did not do what its handle or control API was asked.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,18 @@ pub enum Error {
     /// The athlete's number is taken.
     #[error("athlete {0} exists already")]
     AthleteExists(u64),
+    /// No such user at a provider other than Strava.
+    #[error("there is no user {0}")]
+    UnknownUser(String),
+    /// The user has no such record, or it was deleted.
+    #[error("there is no record {0}")]
+    UnknownRecord(String),
+    /// The user has such a record already, and may have one only.
+    #[error("there is a record {0} already")]
+    RecordExists(String),
+    /// The user's id is taken.
+    #[error("user {0} exists already")]
+    UserExists(String),
     /// A history of this size or length is not simulated.
     #[error("an athlete has at most {most_activities} activities, in 1 to {most_years} years")]
     TooLarge {

@@ -3,6 +3,7 @@
 //! Owns the kinds and conditions, as the control API reads them. Must not know which rules are
 //! in force.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -16,18 +17,28 @@ use crate::error::Error;
 pub enum Provider {
     /// Strava: OAuth and API.
     Strava,
+    /// Fitbit: OAuth and Web API.
+    Fitbit,
     /// Open-Meteo: the three weather hosts.
     OpenMeteo,
+    /// Garmin: OAuth and the wellness API.
+    Garmin,
+    /// Withings: OAuth and the data services.
+    Withings,
 }
+
+/// What Withings says, inside a 200, when it took too long: of its statuses the one that surely passes.
+const WITHINGS_TIMEOUT: u16 = 522;
 
 /// What goes wrong.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Fault {
     /// The provider's own error body, or a page of HTML, with this status. The request is not
-    /// carried out. A Strava 429 shows its quarter-hour read quota as used up.
+    /// carried out. A Strava 429 shows its quarter-hour read quota as used up. Withings says its
+    /// statuses inside a 200; only 429 is an HTTP status there too.
     Status {
-        /// 400 to 599.
+        /// 400 to 599; for a rule with Withings as its provider, any of its statuses up to 10,000.
         code: u16,
         /// A proxy's page instead of the provider's JSON.
         #[serde(default)]
@@ -68,6 +79,9 @@ pub struct FaultRule {
     /// Only requests made for this athlete.
     #[serde(default)]
     pub athlete: Option<u64>,
+    /// Only requests made for this user, by the provider's id.
+    #[serde(default)]
+    pub user: Option<String>,
     /// Only requests for this page of a list.
     #[serde(default)]
     pub page: Option<u32>,
@@ -92,6 +106,7 @@ impl FaultRule {
             provider: None,
             path: None,
             athlete: None,
+            user: None,
             page: None,
             nth: None,
             probability: None,
@@ -100,21 +115,21 @@ impl FaultRule {
         }
     }
 
-    /// Rules under which each answer of both providers fails with `probability`, in every way that
+    /// Rules under which each answer of every provider fails with `probability`, in every way that
     /// a repeated request gets over. Token requests never fail after they were carried out: what
     /// they change cannot be asked for twice.
     #[must_use]
-    pub fn flaky(probability: f64) -> [Self; 3] {
-        let before = || {
+    pub fn flaky(probability: f64) -> Vec<Self> {
+        let before = |code| {
             vec![
-                Fault::Status { code: 500, html: false, day: false },
+                Fault::Status { code, html: false, day: false },
                 Fault::Status { code: 503, html: true, day: false },
                 Fault::Reset,
                 Fault::Stall { seconds: 0.4 },
             ]
         };
-        let anywhere = || {
-            let mut kinds = before();
+        let anywhere = |code| {
+            let mut kinds = before(code);
             kinds.extend([Fault::Truncate, Fault::Close]);
             kinds
         };
@@ -123,10 +138,19 @@ impl FaultRule {
             probability: Some(probability),
             ..Self::new(Fault::AnyOf(kinds))
         };
-        [
-            rule("/strava/oauth", before()),
-            rule("/strava/api", anywhere()),
-            rule("/open-meteo", anywhere()),
+        vec![
+            rule("/strava/oauth", before(500)),
+            rule("/strava/api", anywhere(500)),
+            rule("/fitbit/oauth2", before(500)),
+            rule("/fitbit/1", anywhere(500)),
+            rule("/open-meteo", anywhere(500)),
+            rule("/garmin/di-oauth2-service", before(500)),
+            rule("/garmin/wellness-api", anywhere(500)),
+            rule("/withings/v2/oauth2", before(WITHINGS_TIMEOUT)),
+            rule("/withings/measure", anywhere(WITHINGS_TIMEOUT)),
+            rule("/withings/v2/measure", anywhere(WITHINGS_TIMEOUT)),
+            rule("/withings/v2/sleep", anywhere(WITHINGS_TIMEOUT)),
+            rule("/withings/v2/user", anywhere(WITHINGS_TIMEOUT)),
         ]
     }
 
@@ -138,13 +162,15 @@ impl FaultRule {
         if self.nth == Some(0) || self.count == Some(0) {
             return Err(Error::Fault("nth and count from 1"));
         }
-        self.fault.check()
+        let inside_200 = self.provider == Some(Provider::Withings);
+        self.fault.check(if inside_200 { 100..=10_000 } else { 400..=599 })
     }
 
     pub(crate) fn matches(&self, request: &Facts<'_>) -> bool {
         self.provider.is_none_or(|provider| provider == request.provider)
             && self.path.as_deref().is_none_or(|path| request.path.starts_with(path))
             && self.athlete.is_none_or(|athlete| request.athlete == Some(athlete))
+            && self.user.as_deref().is_none_or(|user| request.user == Some(user))
             && self.page.is_none_or(|page| request.page == Some(page))
     }
 }
@@ -176,16 +202,16 @@ impl Fault {
         }
     }
 
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self, statuses: RangeInclusive<u16>) -> Result<(), Error> {
         match self {
-            Self::Status { code, .. } if !(400..=599).contains(code) => {
-                Err(Error::Fault("a status from 400 to 599"))
+            Self::Status { code, .. } if !statuses.contains(code) => {
+                Err(Error::Fault("a status that the provider has, as from 400 to 599"))
             }
             Self::Stall { seconds } if Duration::try_from_secs_f64(*seconds).is_err() => {
                 Err(Error::Fault("a span to stall for"))
             }
             Self::AnyOf(kinds) if kinds.is_empty() => Err(Error::Fault("kinds to choose from")),
-            Self::AnyOf(kinds) => kinds.iter().try_for_each(Self::check),
+            Self::AnyOf(kinds) => kinds.iter().try_for_each(|kind| kind.check(statuses.clone())),
             _ => Ok(()),
         }
     }
@@ -197,5 +223,6 @@ pub(crate) struct Facts<'a> {
     pub(crate) provider: Provider,
     pub(crate) path: &'a str,
     pub(crate) athlete: Option<u64>,
+    pub(crate) user: Option<&'a str>,
     pub(crate) page: Option<u32>,
 }

@@ -95,6 +95,7 @@ mod tests {
         provider: Provider::Strava,
         path: "/strava/api/v3/athlete/activities",
         athlete: Some(7),
+        user: Some("7"),
         page: Some(2),
     };
 

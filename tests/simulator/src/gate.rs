@@ -7,22 +7,21 @@ use std::time::Instant;
 
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::Method;
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
+use bytes::Bytes;
 
 use crate::clock::machine_now;
 use crate::fault_rule::{Facts, Fault, Provider};
-use crate::http::Fields;
+use crate::fronts::{self, Described, admit, provider_of};
 use crate::locks::locked;
 use crate::log::{Log, LogEntry};
 use crate::open_meteo;
-use crate::strava::{self, Refusal, told};
 use crate::trouble::{Outcome, befall};
 use crate::wire::Lever;
 use crate::world::World;
 
-/// Bytes of a token request's body that are looked at.
+/// Bytes of a request's body that are looked at.
 const MOST_BODY: usize = 64 * 1024;
 
 pub(crate) async fn pass(
@@ -31,12 +30,7 @@ pub(crate) async fn pass(
     request: Request,
     next: Next,
 ) -> Response {
-    let path = request.uri().path();
-    let provider = if path.starts_with(strava::PREFIX) {
-        Provider::Strava
-    } else if path.starts_with(open_meteo::PREFIX) {
-        Provider::OpenMeteo
-    } else {
+    let Some(provider) = provider_of(request.uri().path()) else {
         return next.run(request).await;
     };
     let (request, mut record) = arrive(&world, provider, request).await;
@@ -45,16 +39,16 @@ pub(crate) async fn pass(
     if matches!(turn, Some(None)) {
         return record.answered(open_meteo::refusal(429, "Too many concurrent requests"));
     }
-    let reads = request.method() == Method::GET;
-    let standing = world.strava.admit(&record.entry.path, reads, world.clock.now());
-    if standing.is_some_and(|standing| standing.refused) {
-        return record.answered(told(Refusal::RateLimited.into_response(), standing));
-    }
+    let LogEntry { path, query, user, .. } = &record.entry;
+    let admission = match admit(&world, provider, path, query, request.method(), user.as_deref()) {
+        Ok(admission) => admission,
+        Err(refusal) => return record.answered(*refusal),
+    };
     let fault = locked(&world.faults).strike(&record.facts());
     record.entry.fault = fault.as_ref().map(Fault::name);
     let outcome = match fault {
-        None => Outcome::Answer(told(next.run(request).await, standing)),
-        Some(fault) => befall(&world, provider, fault, standing, || next.run(request)).await,
+        None => Outcome::Answer(admission.told(next.run(request).await)),
+        Some(fault) => befall(&world, provider, fault, admission, || next.run(request)).await,
     };
     match outcome {
         Outcome::Answer(response) => record.answered(response),
@@ -71,18 +65,16 @@ pub(crate) async fn pass(
 
 async fn arrive(world: &Arc<World>, provider: Provider, request: Request) -> (Request, Record) {
     let (parts, mut body) = request.into_parts();
-    let path = parts.uri.path().to_owned();
-    let query = parts.uri.query().unwrap_or_default().to_owned();
-    let athlete = if provider != Provider::Strava {
-        None
-    } else if strava::speaks_in_body(&path) {
-        let bytes = to_bytes(body, MOST_BODY).await.unwrap_or_default();
-        body = Body::from(bytes.clone());
-        strava::made_for(world, &path, &parts.headers, &bytes)
-    } else {
-        strava::made_for(world, &path, &parts.headers, &[])
-    };
-    let page = Fields::parse(query.as_bytes()).one("page").and_then(|page| page.parse().ok());
+    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    let mut spoken = Bytes::new();
+    if fronts::speaks_in_body(provider, path) {
+        spoken = to_bytes(body, MOST_BODY).await.unwrap_or_default();
+        body = Body::from(spoken.clone());
+    }
+    let user = fronts::made_for(world, provider, path, &parts.headers, &spoken);
+    let Described { path, query, page } = fronts::described(provider, path, query, &spoken);
+    let athlete = user.as_ref().filter(|_| provider == Provider::Strava);
+    let athlete = athlete.and_then(|id| id.parse().ok());
     let entry = LogEntry {
         seq: 0,
         at: machine_now().timestamp_millis(),
@@ -92,7 +84,8 @@ async fn arrive(world: &Arc<World>, provider: Provider, request: Request) -> (Re
         path,
         query,
         athlete,
-        page: page.filter(|_| provider == Provider::Strava),
+        user,
+        page,
         status: None,
         fault: None,
         bytes: 0,
@@ -115,6 +108,7 @@ impl Record {
             provider: self.entry.provider,
             path: &self.entry.path,
             athlete: self.entry.athlete,
+            user: self.entry.user.as_deref(),
             page: self.entry.page,
         }
     }

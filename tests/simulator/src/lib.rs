@@ -1,7 +1,7 @@
-//! The world outside Paceline, simulated: Strava and Open-Meteo over HTTP on loopback.
+//! The world outside Paceline, simulated: providers and the weather over HTTP on loopback.
 //!
 //! Written from the vendors' documentation and sharing no type or line with the clients it tests,
-//! so that a misreading on one side shows. Seeded and repeatable: athletes, activities, weather
+//! so that a misreading on one side shows. Seeded and repeatable: users, records, weather
 //! and faults are functions of [`Config::seed`], and nothing else.
 //!
 //! ```no_run
@@ -24,40 +24,69 @@
 //! | `/open-meteo/archive/v1/archive` | the weather archive |
 //! | `/open-meteo/forecast/v1/forecast` | the forecast |
 //! | `/open-meteo/historical-forecast/v1/forecast` | past forecasts |
+//! | `/fitbit/oauth2/…`, `/fitbit/1/…`, `/fitbit/1.2/…` | Fitbit |
+//! | `/garmin/…` | Garmin |
+//! | `/withings/…` | Withings |
 //! | `/_sim/…` | the controls: what [`Simulator`] does, over HTTP |
 
+mod calendar;
 mod clock;
 mod config;
+mod consent_page;
 mod control;
+mod credentials;
 mod dice;
 mod error;
 mod fault_rule;
 mod faults;
+mod fitbit;
+mod fronts;
+mod garmin;
 mod gate;
 mod http;
 mod locks;
 mod log;
 mod numbers;
 mod open_meteo;
+mod patch;
+mod person;
 mod places;
 mod server;
 mod simulator;
 mod strava;
+mod tally;
 mod trouble;
 mod weather;
+mod window;
 mod wire;
+mod withings;
 mod world;
 
 pub use clock::ClockSetting;
-pub use config::{Config, StravaApplication};
+pub use config::{Application, Config};
 pub use error::{EditError, Error};
 pub use fault_rule::{Fault, FaultRule, Provider};
 pub use faults::ActiveFault;
+pub use fitbit::{
+    FITBIT_FULL_SCOPE, FitbitCalls, FitbitFigures, FitbitLog, FitbitPage, FitbitPopulation,
+    FitbitQuota, FitbitRange, FitbitRecord, FitbitSettings, FitbitStanding, FitbitTokens,
+    FitbitUser, FitbitWindow,
+};
+pub use garmin::{
+    GARMIN_PERMISSIONS, GarminCalls, GarminPage, GarminPopulation, GarminSettings, GarminTokens,
+    GarminType, GarminUserSummary,
+};
 pub use log::{Counts, LogEntry, PathCounts};
 pub use open_meteo::WeatherQuota;
 pub use server::{Running, serve};
 pub use simulator::{Simulator, WeatherValue};
 pub use strava::{
     Allowance, AthleteSummary, FULL_SCOPE, Population, Standing, StartRange, StravaCalls,
-    StravaQuota, StravaWindows, Tally, TokenPair, TruePage,
+    StravaQuota, StravaWindows, TokenPair, TruePage,
+};
+pub use tally::Tally;
+pub use withings::{
+    WITHINGS_SCOPE, WithingsCalls, WithingsKind, WithingsList, WithingsPage, WithingsPair,
+    WithingsPopulation, WithingsQuota, WithingsRecord, WithingsSummary, WithingsUsage,
+    WithingsValue,
 };

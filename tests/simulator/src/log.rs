@@ -24,13 +24,16 @@ pub struct LogEntry {
     pub provider: Provider,
     /// As in `GET`.
     pub method: String,
-    /// Without the query.
+    /// Without the query; Withings' end with the action, as in `/withings/measure/getmeas`.
     pub path: String,
-    /// As received, without the question mark; empty when there was none.
+    /// As received, without the question mark; empty when there was none. Withings' tell what its
+    /// forms say, without secrets.
     pub query: String,
     /// The Strava athlete it was made for, when the token or code tells.
     pub athlete: Option<u64>,
-    /// The page of a list.
+    /// The user of any provider it was made for, by that provider's id, when the token or code tells.
+    pub user: Option<String>,
+    /// The page of a list; at Withings the `offset`, 0 for the first.
     pub page: Option<u32>,
     /// `None` when nothing was answered.
     pub status: Option<u16>,
@@ -150,6 +153,7 @@ mod tests {
             path: path.to_owned(),
             query: String::new(),
             athlete: None,
+            user: None,
             page: None,
             status,
             fault: status.is_none().then_some("reset"),

@@ -13,12 +13,15 @@ use tokio_util::sync::CancellationToken;
 use crate::config::Config;
 use crate::control;
 use crate::error::Error;
+use crate::fitbit;
+use crate::garmin;
 use crate::gate;
 use crate::http::json;
 use crate::open_meteo;
 use crate::simulator::Simulator;
 use crate::strava;
 use crate::wire::{Door, Lever};
+use crate::withings;
 use crate::world::World;
 
 /// Time that open requests get to end at a shutdown.
@@ -112,7 +115,10 @@ impl Drop for Running {
 fn router(world: &Arc<World>) -> Router {
     Router::new()
         .merge(strava::routes())
+        .merge(withings::routes())
         .merge(open_meteo::routes())
+        .merge(fitbit::routes())
+        .merge(garmin::routes())
         .merge(control::routes())
         .fallback(async || json(404, r#"{"message":"no such path in the simulated world"}"#))
         .layer(from_fn_with_state(Arc::clone(world), gate::pass))

@@ -7,14 +7,13 @@ use std::time::Duration;
 use axum::body::{Body, to_bytes};
 use axum::http::HeaderValue;
 use axum::http::header::CONTENT_LENGTH;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use bytes::Bytes;
 use futures::stream;
 
 use crate::fault_rule::{Fault, Provider};
+use crate::fronts::{self, Admission};
 use crate::http::{HTML, reply};
-use crate::open_meteo;
-use crate::strava::{Refusal, Standing, told};
 use crate::world::World;
 
 /// What becomes of a request.
@@ -32,28 +31,19 @@ pub(crate) async fn befall<F: Future<Output = Response>>(
     world: &World,
     provider: Provider,
     fault: Fault,
-    standing: Option<Standing>,
+    admission: Admission,
     carry_out: impl FnOnce() -> F,
 ) -> Outcome {
     match fault {
-        Fault::Status { code, html: true, .. } => Outcome::Answer(told(page(code), standing)),
+        Fault::Status { code, html: true, .. } => Outcome::Answer(admission.told(page(code))),
         Fault::Status { code, day, .. } => {
-            let standing = match standing {
-                Some(standing) if code == 429 => {
-                    world.strava.note_scripted_refusal();
-                    Some(standing.exhausted(day))
-                }
-                other => other,
-            };
-            let response = match provider {
-                Provider::Strava => Refusal::with_status(code).into_response(),
-                Provider::OpenMeteo => open_meteo::refusal(code, reason(code)),
-            };
-            Outcome::Answer(told(response, standing))
+            let told =
+                if matches!(code, 429 | 601) { admission.exhausted(world, day) } else { admission };
+            Outcome::Answer(told.told(fronts::refusal(provider, code)))
         }
         Fault::Html => Outcome::Answer(page(200)),
-        Fault::Truncate => cut(told(carry_out().await, standing), false).await,
-        Fault::Close => cut(told(carry_out().await, standing), true).await,
+        Fault::Truncate => cut(admission.told(carry_out().await), false).await,
+        Fault::Close => cut(admission.told(carry_out().await), true).await,
         Fault::Stall { seconds } => {
             world.wait(Duration::try_from_secs_f64(seconds).unwrap_or_default()).await;
             Outcome::Silence
@@ -64,13 +54,6 @@ pub(crate) async fn befall<F: Future<Output = Response>>(
         }
         // `AnyOf` was settled when the fault struck.
         Fault::Reset | Fault::AnyOf(_) => Outcome::Silence,
-    }
-}
-
-fn reason(code: u16) -> &'static str {
-    match code {
-        429 => "Minutely API request limit exceeded. Please try again in one minute.",
-        _ => "Something went wrong.",
     }
 }
 

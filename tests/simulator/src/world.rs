@@ -9,9 +9,12 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::faults::Faults;
+use crate::fitbit::Fitbit;
+use crate::garmin::Garmin;
 use crate::log::Log;
 use crate::open_meteo::OpenMeteo;
 use crate::strava::Strava;
+use crate::withings::Withings;
 
 #[derive(Debug)]
 pub(crate) struct World {
@@ -20,6 +23,9 @@ pub(crate) struct World {
     pub(crate) log: Log,
     pub(crate) faults: Mutex<Faults>,
     pub(crate) strava: Strava,
+    pub(crate) withings: Withings,
+    pub(crate) fitbit: Fitbit,
+    pub(crate) garmin: Garmin,
     pub(crate) open_meteo: OpenMeteo,
     /// Cancelled when the simulator ends: what waits on purpose stops waiting.
     pub(crate) end: CancellationToken,
@@ -33,6 +39,9 @@ impl World {
             log: Log::new(config.log_capacity),
             faults: Mutex::new(Faults::new(config.seed)),
             strava: Strava::new(&config),
+            withings: Withings::new(&config),
+            fitbit: Fitbit::new(&config),
+            garmin: Garmin::new(&config),
             open_meteo: OpenMeteo::new(config.weather_quota, config.archive_lag_days),
             end,
             latency_us: AtomicU64::new(0),

@@ -58,6 +58,8 @@ async fn thousands_are_retried_by_whoever_lives_and_whose_user_has_a_live_one_is
         "{receipt}"
     );
     assert_eq!(rows::number(&stack.db, "select count(*) from paceline.sync_jobs").await, 20_000);
+    let hers = "select count(*) from paceline.sync_jobs where requested_by = 'ada'";
+    assert_eq!(rows::number(&stack.db, hers).await, 20_000, "whoever asked before");
     assert_eq!(rows::number(&stack.db, "select count(*) from paceline.sync_history").await, 30);
     let acts = items(&admin, &format!("/api/v1/admin/audit?target=operation:{id}")).await;
     assert_eq!(acts.len(), 1);

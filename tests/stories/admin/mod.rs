@@ -2,6 +2,7 @@
 
 mod bulk;
 mod jobs;
+mod once;
 mod rate;
 mod steer;
 
@@ -37,7 +38,7 @@ async fn failed_syncs(db: &Db, users: i32, twice: i32) {
          insert into paceline.sync_history
            (id, user_id, connection_id, provider, slot, kind, job_type, class, time_range, status, phase, checkpoint,
             attempt, max_retries, crashes, payload, payload_version, lease_epoch, counts, phase_times, error_count,
-            last_error, retries, last_page, created_at, started_at, finished_at)
+            last_error, retries, last_page, created_at, started_at, finished_at, requested_by)
          select (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint - 1000000 + n), 12, '0')
                   || '7' || substr(md5(n::text), 1, 3) || '8' || substr(md5(n::text), 4, 15))::uuid,
                 user_id, id, 'strava', 0, 'sync', 'activities', 3, '(,)', 'failed', 'fetch',
@@ -47,7 +48,7 @@ async fn failed_syncs(db: &Db, users: i32, twice: i32) {
                 jsonb_build_object('code', case when n % 2 = 0 then 'network_error' else 'temporary_api_error' end,
                   'message', 'page ' || n || ' did not come', 'phase', 'fetch', 'context', '{}'::jsonb,
                   'at', '2026-01-01T00:00:00Z', 'fingerprint', 'kind-' || n % 2),
-                5, 2, clock_timestamp(), clock_timestamp(), clock_timestamp()
+                5, 2, clock_timestamp(), clock_timestamp(), clock_timestamp(), 'backend'
            from jobs",
     )
     .bind(users)

@@ -1,7 +1,7 @@
 //! Acts on one thing, each written down.
 
 use super::*;
-use paceline_tests::{stack::SOON, wait::eventually};
+use paceline_tests::{rows, stack::SOON, wait::eventually};
 use reqwest::Method;
 use serde_json::json;
 
@@ -98,4 +98,79 @@ async fn a_limit_is_set_by_an_admin_and_by_nobody_below() {
     assert_eq!((limited.status.as_u16(), &limited.body["maxRunning"]), (200, &json!(3)));
     let free = admin(&stack).post(path, &json!({ "maxRunning": null })).await;
     assert_eq!(free.body["maxRunning"], json!(null));
+}
+
+#[tokio::test]
+async fn a_block_is_ended_by_hand_and_what_it_held_back_goes_on() {
+    let mut stack = Stack::new().await;
+    let operator = stack.staff("ora", Role::Operator);
+    let (ann, bob) = (stack.user("ann", 3).await, stack.user("bob", 3).await);
+    let spent = "update paceline.lanes set blocked_until = clock_timestamp() + interval '1 hour', blocked_below = 5,
+                   blocked_reason = 'quota_exceeded', blocked_scope = 'strava:all' where lane = 'strava'";
+    rows::change(&stack.db, spent).await;
+    let parked = bob.client.start_sync(&json!({})).await;
+    rows::change(
+        &stack.db,
+        "update paceline.sync_jobs set waiting_for = 'quota_exceeded', run_at = clock_timestamp() + interval '1 hour'",
+    )
+    .await;
+    let queued = ann.client.start_sync(&json!({})).await;
+    let _worker = stack.worker().await;
+    let why = operator.get(&format!("/api/v1/admin/jobs/{queued}/why")).await.body;
+    assert_eq!(why["why"][0]["code"], "quota_blocked", "{why}");
+    let message = why["why"][0]["message"].as_str().unwrap();
+    assert!(message.contains("an operator may unblock it"), "{message}");
+
+    let path = "/api/v1/admin/providers/strava/unblock";
+    let free = operator.post(path, &json!({ "reason": "Strava gave us more" })).await;
+    assert_eq!((free.status.as_u16(), &free.body["block"]), (200, &json!(null)), "{}", free.text);
+    ann.client.wait_done(queued, SOON).await;
+    bob.client.wait_done(parked, SOON).await;
+    assert_eq!(operator.post_nothing(path).await.status, 200, "again");
+    let acts = items(&operator, "/api/v1/admin/audit?act=lane.unblock&target=lane:strava").await;
+    let detail = |n: usize| &acts[n]["detail"];
+    assert_eq!(
+        detail(1),
+        &json!({ "wasBlocked": true, "woken": 1, "reason": "Strava gave us more" })
+    );
+    assert_eq!((&detail(0)["wasBlocked"], acts.len()), (&json!(false), 2));
+}
+
+#[tokio::test]
+async fn a_breaker_is_closed_by_hand_and_what_it_held_back_goes_on() {
+    let mut stack = Stack::new().await;
+    let operator = stack.staff("ora", Role::Operator);
+    let (ann, bob) = (stack.user("ann", 3).await, stack.user("bob", 3).await);
+    let open = "update paceline.lanes set breaker = 'open', breaker_until = clock_timestamp() + interval '1 hour',
+                  breaker_trips = 6, breaker_reason = '20 of 20 calls failed' where lane = 'strava'";
+    rows::change(&stack.db, open).await;
+    let counted = "insert into paceline.breaker_counts (lane, bucket, calls, failures)
+                   values ('strava', clock_timestamp(), 20, 20)";
+    rows::change(&stack.db, counted).await;
+    let parked = bob.client.start_sync(&json!({})).await;
+    rows::change(
+        &stack.db,
+        "update paceline.sync_jobs set waiting_for = 'breaker_open', run_at = clock_timestamp() + interval '1 hour'",
+    )
+    .await;
+    let queued = ann.client.start_sync(&json!({})).await;
+    let _worker = stack.worker().await;
+    let why = operator.get(&format!("/api/v1/admin/jobs/{queued}/why")).await.body;
+    assert_eq!(why["why"][0]["code"], "breaker_open", "{why}");
+    let message = why["why"][0]["message"].as_str().unwrap();
+    assert!(message.contains("an operator may close it"), "{message}");
+
+    let path = "/api/v1/admin/providers/strava/close-breaker";
+    let closed = operator.post(path, &json!({ "reason": "they are back" })).await;
+    let breaker = &closed.body["breaker"];
+    assert_eq!((&breaker["state"], &breaker["trips"]), (&json!("closed"), &json!(0)), "{breaker}");
+    ann.client.wait_done(queued, SOON).await;
+    bob.client.wait_done(parked, SOON).await;
+    let failures = "select coalesce(sum(failures), 0)::bigint from paceline.breaker_counts";
+    assert_eq!(rows::number(&stack.db, failures).await, 0, "what failed before is forgotten");
+    let acts = items(&operator, "/api/v1/admin/audit?act=lane.close_breaker").await;
+    assert_eq!(
+        acts[0]["detail"],
+        json!({ "wasOpen": true, "woken": 1, "reason": "they are back" })
+    );
 }

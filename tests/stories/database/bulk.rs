@@ -3,8 +3,9 @@
 use super::*;
 use paceline_shared::{
     db::{
+        admin_jobs::Filter,
+        admin_operations::{self, Act, New, Options},
         record_failures::{self, NewFailure},
-        staged_pages,
         sync_jobs::{
             CancelOutcome, ClassOutcome, RetryOptions, RetryOutcome, cancel_many, retry_many,
             set_class,
@@ -44,7 +45,7 @@ async fn cancel_all(bench: &Bench, jobs: &[JobId]) -> Vec<(JobId, CancelOutcome)
 async fn failed(bench: &Bench, subject: &str) -> (Person, JobId) {
     let (person, lease) = bench.running(subject).await;
     let mut fenced = Fenced::begin(bench, lease).await.unwrap();
-    staged_pages::put(&mut fenced, 1, 3, b"page").await.unwrap();
+    stage(&mut fenced, 3).await.unwrap();
     let record = NewFailure {
         page: 1,
         position: 0,
@@ -167,7 +168,8 @@ async fn retries_in_bulk_stand_behind_people_and_carry_who_asked() {
     let trace = Uuid::now_v7();
     retry_all(&bench, &[job], RetryOptions { trace: Some(trace), ..IN_BULK }).await;
     let (_, fresh) = bench.queued("bob").await;
-    let claimed = bench.claim(WorkerId::fresh()).await;
+    let worker = WorkerId::fresh();
+    let claimed = bench.claim(worker).await;
     let order: Vec<_> = claimed.iter().map(|one| one.id).collect();
     assert_eq!(order, [fresh, job]);
     assert_eq!((claimed[1].trace_id, claimed[1].class), (Some(trace), Class::Backfill.rank()));
@@ -178,6 +180,17 @@ async fn retries_in_bulk_stand_behind_people_and_carry_who_asked() {
             .await
             .unwrap();
     assert_eq!(by.as_deref(), Some("eve"));
+
+    // His own retry is his own.
+    bench.settle(lease_of(&claimed[1], worker), Outcome::Cancelled).await;
+    retry_all(&bench, &[job], RetryOptions::default()).await;
+    let by: Option<String> =
+        sqlx::query_scalar("select requested_by from paceline.sync_jobs where id = $1")
+            .bind(job.0)
+            .fetch_one(&*bench)
+            .await
+            .unwrap();
+    assert_eq!(by, None);
 }
 
 /// Two thousand failed syncs, each of a user of its own.
@@ -334,4 +347,41 @@ async fn a_slice_far_down_in_its_users_own_row_comes_forward_when_it_is_raised()
     set_class(&*bench, oldest, Class::Interactive).await.unwrap();
     let claimed = sync_jobs::claim(&bench, WorkerId::fresh(), Provider::Strava, 1, Cursor::START);
     assert_eq!(claimed.await.unwrap().jobs[0].id, oldest);
+}
+
+#[tokio::test]
+async fn each_batch_of_an_operation_begins_behind_the_last_also_where_jobs_are_left_as_they_are() {
+    let bench = Bench::new().await;
+    let mut jobs = Vec::new();
+    for name in ["ann", "bob", "cyd", "dee", "eve"] {
+        jobs.push(failed(&bench, name).await.1);
+    }
+    rows::change(&bench, "update paceline.connections set state = 'needs_reauth'").await;
+    let search = Filter { state: Some(JobState::Failed), ..Filter::default() };
+    let new = New {
+        act: Act::Retry,
+        filter: serde_json::json!({ "state": "failed" }),
+        options: Options { search, from_scratch: false, reason: None, request_id: None },
+        expected: 5,
+        until: jobs[4],
+        actor: "ada",
+    };
+    let mut tx = bench.begin().await.unwrap();
+    let id = admin_operations::start(&mut tx, &new).await.unwrap();
+    tx.commit().await.unwrap();
+    for (skipped, last) in [(2, jobs[1]), (4, jobs[3]), (5, jobs[4])] {
+        let step = admin_operations::step(&bench, 2).await.unwrap();
+        assert_eq!((step.operation, step.jobs), (Some(id), 0));
+        let now = admin_operations::find(&*bench, id).await.unwrap().unwrap();
+        assert_eq!((now.skipped, &now.skipped_by["connection"]), (skipped, &skipped.into()));
+        let cursor: Uuid =
+            sqlx::query_scalar("select after_id from paceline.admin_operations where id = $1")
+                .bind(id)
+                .fetch_one(&*bench)
+                .await
+                .unwrap();
+        assert_eq!(cursor, last.0);
+        assert_eq!(step.ended.is_some(), skipped == 5);
+    }
+    assert_eq!(admin_operations::step(&bench, 2).await.unwrap().operation, None, "it is over");
 }

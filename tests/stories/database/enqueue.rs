@@ -154,7 +154,9 @@ async fn a_retry_needs_the_connection_of_its_own_sync_and_not_a_newer_one() {
         provider: Provider::Strava,
         provider_account_id: "another account",
         scopes: &[],
-        state: State::Active,
+        asked: &[],
+        missing: &[],
+        profile: None,
         tokens: tokens("other", Utc::now() + chrono::Duration::hours(6)),
     };
     connections::connect(&mut tx, &bench.keys, grant).await.unwrap();

@@ -3,7 +3,6 @@
 use super::*;
 use paceline_shared::db::{
     fenced::{FenceError, IDLE_LIMIT},
-    staged_pages,
     sync_runs::{self, Beat, Reclaimed},
 };
 use paceline_tests::wait::until;
@@ -72,11 +71,11 @@ async fn a_page_and_its_checkpoint_commit_together_or_not_at_all() {
     let (_, lease) = bench.running("ann").await;
     let before = bench.picture(lease.job).await;
     let mut dropped = Fenced::begin(&bench, lease).await.unwrap();
-    staged_pages::put(&mut dropped, 1, 200, b"page").await.unwrap();
+    stage(&mut dropped, 200).await.unwrap();
     drop(dropped);
     assert_eq!(bench.picture(lease.job).await, before);
     let mut kept = Fenced::begin(&bench, lease).await.unwrap();
-    staged_pages::put(&mut kept, 1, 200, b"page").await.unwrap();
+    stage(&mut kept, 200).await.unwrap();
     let counts = Counts { pages: 1, fetched: 200, ..Counts::default() };
     kept.commit(advance(Checkpoint::Fetch { next_page: 2 }, &counts, None)).await.unwrap();
     let (checkpoint, fetched, page): (serde_json::Value, i32, i32) = sqlx::query_as(
@@ -114,7 +113,7 @@ async fn an_owner_that_freezes_inside_a_transaction_is_ended_by_the_server() {
     let (_, lease) = bench.running("ann").await;
     bench.age(lease.job, Duration::from_mins(1)).await;
     let mut frozen = Fenced::begin(&bench, lease).await.unwrap();
-    staged_pages::put(&mut frozen, 1, 1, b"page").await.unwrap();
+    stage(&mut frozen, 1).await.unwrap();
     let limit = IDLE_LIMIT + Duration::from_secs(3);
     until("it is reclaimed though the owner still hangs in its transaction", limit, async || {
         sync_runs::reclaim(&bench, Duration::from_secs(13), 100, sync_runs::Silence::Crash)

@@ -167,7 +167,7 @@ async fn a_sync_that_leaves_something_out_does_not_stand_for_one_that_does_not()
 }
 
 #[tokio::test]
-async fn after_a_cancel_nothing_follows_but_what_was_asked_for_can_be_read() {
+async fn a_cancel_ends_a_sync_and_not_what_others_asked_for_meanwhile() {
     let bench = Bench::new().await;
     let (person, lease) = bench.running("running").await;
     merge(&bench, person, day(1)).await;
@@ -176,21 +176,42 @@ async fn after_a_cancel_nothing_follows_but_what_was_asked_for_can_be_read() {
     assert_eq!(
         merge(&bench, person, day(2)).await,
         Enqueued::Live(lease.job),
-        "what was asked for after the cancel would be lost with it: its asker hears of it"
+        "who asks after the cancel hears of it"
     );
-    // It was through before it heard.
-    let settled = sync_outcomes::settle(&bench, &[(lease, Outcome::Completed)]).await.unwrap();
-    assert_eq!((settled.held, settled.follow_ups), (vec![lease.job], vec![]));
-    assert_eq!(put_aside(&bench, lease.job).await, Some(shown(&[1])));
-
-    let (person, job) = bench.queued("queued").await;
+    let settled = sync_outcomes::settle(&bench, &[(lease, Outcome::Cancelled)]).await.unwrap();
+    assert_eq!((settled.held, settled.follow_ups.len()), (vec![lease.job], 1));
+    assert_eq!(bench.state(lease.job).await, "cancelled");
     let worker = WorkerId::fresh();
-    let lease = lease_of(&bench.claim(worker).await[0], worker);
-    bench.settle(lease, Outcome::Released).await;
-    merge(&bench, person, day(1)).await;
-    assert_eq!(sync_jobs::cancel(&bench, person.user, job).await.unwrap(), CancelOutcome::Done);
-    assert_eq!(put_aside(&bench, job).await, Some(shown(&[1])));
-    assert!(bench.claim(worker).await.is_empty());
+    let next = bench.claim(worker).await.remove(0);
+    assert_eq!((next.id, next.range), (settled.follow_ups[0].job, day(1)));
+    bench.settle(lease_of(&next, worker), Outcome::Completed).await;
+
+    // Nobody runs these, and they end at once: by their user, and by staff.
+    for by_staff in [false, true] {
+        let (person, job) = bench.queued(if by_staff { "staff" } else { "user" }).await;
+        let lease = lease_of(&bench.claim(worker).await[0], worker);
+        bench.settle(lease, Outcome::Released).await;
+        merge(&bench, person, day(1)).await;
+        merge(&bench, person, day(7)).await;
+        let cancelled = if by_staff {
+            let mut tx = paceline_shared::db::begin(&bench).await.unwrap();
+            let outcomes = sync_jobs::cancel_many(&mut tx, &[job]).await.unwrap();
+            tx.commit().await.unwrap();
+            outcomes[0].1
+        } else {
+            sync_jobs::cancel(&bench, person.user, job).await.unwrap()
+        };
+        assert_eq!(cancelled, CancelOutcome::Done);
+        assert_eq!(bench.state(job).await, "cancelled");
+        let next = bench.claim(worker).await.remove(0);
+        assert_eq!(next.range, day(1));
+        assert_eq!(put_aside(&bench, next.id).await, Some(shown(&[7])));
+        bench.settle(lease_of(&next, worker), Outcome::Completed).await;
+        let last = bench.claim(worker).await.remove(0);
+        assert_eq!(last.range, day(7));
+        bench.settle(lease_of(&last, worker), Outcome::Completed).await;
+        assert!(bench.claim(worker).await.is_empty());
+    }
 }
 
 #[tokio::test]

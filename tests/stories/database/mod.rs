@@ -1,5 +1,7 @@
 //! What the statements of `shared::db` promise, asked of them directly: leases, fences, moves.
 
+mod accounts;
+mod authorizations;
 mod backfill;
 mod bulk;
 mod cancel;
@@ -18,6 +20,7 @@ mod moves;
 mod outcomes;
 mod progress;
 mod retry;
+mod search;
 mod secrets;
 mod suspects;
 
@@ -29,6 +32,7 @@ use paceline_shared::{
         connection_secrets::Tokens,
         connections::{self, Grant, State},
         fenced::{Advance, Fenced},
+        staged_pages::{self, NewPage},
         sync_jobs::{self, Claimed, Cursor, Enqueued, NewSync, WhenLive},
         sync_outcomes::{self, Lease, Outcome},
         sync_progress::Snapshot,
@@ -72,7 +76,9 @@ impl Bench {
             provider: Provider::Strava,
             provider_account_id: subject,
             scopes: &["activity:read_all".to_owned()],
-            state: State::Active,
+            asked: &["activity:read_all".to_owned()],
+            missing: &[],
+            profile: None,
             tokens: tokens("first", Utc::now() + chrono::Duration::hours(6)),
         };
         let mut tx = self.begin().await.expect("a transaction");
@@ -255,6 +261,20 @@ fn lease_of(claimed: &Claimed, worker: WorkerId) -> Lease {
 
 fn tokens(access: &str, expires_at: DateTime<Utc>) -> Tokens {
     Tokens { access: access.into(), refresh: format!("{access}-refresh").into(), expires_at }
+}
+
+/// Stages the first page of a sync, with so many items.
+async fn stage(fenced: &mut Fenced, items: i32) -> Result<(), paceline_shared::db::Error> {
+    let page = NewPage {
+        page: 1,
+        stream: "activities",
+        items,
+        body: b"page",
+        context: None,
+        ids: &[],
+        next: None,
+    };
+    staged_pages::put(fenced, page).await
 }
 
 fn advance<'a>(

@@ -95,7 +95,7 @@ async fn a_completed_job_leaves_nothing_in_the_hot_tables() {
     let bench = Bench::new().await;
     let (_, lease) = bench.running("ann").await;
     let mut fenced = Fenced::begin(&bench, lease).await.unwrap();
-    paceline_shared::db::staged_pages::put(&mut fenced, 1, 3, b"page").await.unwrap();
+    stage(&mut fenced, 3).await.unwrap();
     let counts = Counts { pages: 1, fetched: 3, saved: 2, failed: 1, ..Counts::default() };
     fenced.commit(advance(Checkpoint::Done, &counts, None)).await.unwrap();
     bench.settle(lease, Outcome::Completed).await;
@@ -159,7 +159,7 @@ async fn a_failed_job_keeps_what_a_retry_needs_and_a_completed_one_does_not() {
     ] {
         let (_, lease) = bench.running(name).await;
         let mut fenced = Fenced::begin(&bench, lease).await.unwrap();
-        paceline_shared::db::staged_pages::put(&mut fenced, 1, 3, b"page").await.unwrap();
+        stage(&mut fenced, 3).await.unwrap();
         let to = Checkpoint::Fetch { next_page: 2 };
         fenced.commit(advance(to, &Counts::default(), None)).await.unwrap();
         bench.settle(lease, outcome).await;

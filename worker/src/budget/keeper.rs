@@ -180,7 +180,7 @@ async fn learn(meter: &Inner, tripped: Option<&breakers::Tripped>) -> Result<(),
     let state = match tripped {
         None => State::Closed,
         Some(tripped) if tripped.left_ms == 0 => {
-            if !meter.process.drain.is_cancelled()
+            if meter.process.has_room()
                 && db::answered_soon(breakers::probe(db, provider, *worker, rules)).await?
             {
                 moved(meter.process.as_ref(), provider, "half_open");

@@ -31,7 +31,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 /// Postgres may be away when a process ends; then the reservations wait for others to lift them.
@@ -48,12 +48,19 @@ struct Process {
     call_lasts: Duration,
     /// No more jobs are taken: somebody else must find out whether a provider works.
     drain: CancellationToken,
+    /// While none is free this process cannot take the job that would find out.
+    slots: Arc<Semaphore>,
     /// Something must be told at once.
     urgent: Notify,
     meters: Mutex<Vec<Arc<Inner>>>,
 }
 
 impl Process {
+    /// Whether it could take a job now, to find out whether a provider works.
+    fn has_room(&self) -> bool {
+        !self.drain.is_cancelled() && self.slots.available_permits() > 0
+    }
+
     fn meters(&self) -> Vec<Arc<Inner>> {
         self.meters.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -68,7 +75,7 @@ pub struct Books {
 }
 
 impl Books {
-    /// Opens the books. `call_lasts`: no try of a call takes longer than this.
+    /// Opens the books. `call_lasts`: no try of a call takes longer than this. `slots`: those of the process for jobs.
     #[must_use]
     pub fn open(
         db: Db,
@@ -77,11 +84,19 @@ impl Books {
         rules: breakers::Rules,
         call_lasts: Duration,
         drain: CancellationToken,
+        slots: Arc<Semaphore>,
     ) -> Self {
-        let urgent = Notify::new();
-        let meters = Mutex::default();
-        let process =
-            Arc::new(Process { db, worker, notifier, rules, call_lasts, drain, urgent, meters });
+        let process = Arc::new(Process {
+            db,
+            worker,
+            notifier,
+            rules,
+            call_lasts,
+            drain,
+            slots,
+            urgent: Notify::new(),
+            meters: Mutex::default(),
+        });
         let end = CancellationToken::new();
         let keeper =
             AbortOnDropHandle::new(tokio::spawn(keeper::run(process.clone(), end.clone())));

@@ -2,7 +2,7 @@
 //! Most is there by now. What cannot be had leaves its record `pending`, and the sync goes on.
 
 use super::{
-    Run, pages,
+    Run,
     weather::{self, Known, Trouble, Wanted},
 };
 use crate::{attempt::Error, weather::WeatherError};
@@ -22,8 +22,8 @@ pub(super) async fn run(
     let pages = run.pages();
     let mut before = pages.ids_before(first_page).await?;
     for page in first_page..=run.counts.pages {
-        let body = pages.body(page).await?;
-        let (cut, ids) = pages::cut(pages.items(&body)?, &run.job.options, &before);
+        let opened = pages.open(page).await?;
+        let (cut, ids) = pages.cut(&opened, &before)?;
         before = ids;
         let rest =
             cut.kept.into_iter().filter(|kept| kept.position >= next_item).collect::<Vec<_>>();

@@ -6,13 +6,15 @@ mod enrich;
 mod fetch;
 mod join;
 mod pages;
+mod remove;
 mod store;
 mod weather;
 
 use crate::{
     attempt::Error,
     job::{App, Job},
-    observe, providers,
+    observe,
+    providers::{self, Source},
     queue::{Held, Stop},
     tokens,
 };
@@ -30,17 +32,28 @@ use paceline_shared::{
 };
 use pages::Pages;
 use serde_json::{Map, Value};
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// A running job shows its progress at most this often, apart from changes of phase.
 const PUBLISH_EVERY: Duration = Duration::from_millis(500);
 
 /// Runs a job from its checkpoint to the end.
 pub(crate) async fn run(app: &App, job: &Job, held: &Held) -> Result<(), Error> {
+    let Some(source) = app.providers.source(job.provider) else {
+        let message = format!(
+            "this worker has no application at {}; see `paceline worker --help`",
+            job.provider.title()
+        );
+        return Err(failed(job.checkpoint.phase(), Code::UnknownError, message, Map::new()));
+    };
     let mut run = Run {
         app,
         job,
         held,
+        source: source.clone(),
         at: job.checkpoint,
         counts: job.counts,
         shown: None,
@@ -74,6 +87,7 @@ struct Run<'a> {
     app: &'a App,
     job: &'a Job,
     held: &'a Held,
+    source: Arc<dyn Source>,
     /// The last checkpoint committed.
     at: Checkpoint,
     /// What was counted by then, and by the batch in hand.
@@ -146,7 +160,7 @@ impl Run<'_> {
 
     /// The staged pages, for the phase that goes on.
     fn pages(&self) -> Pages {
-        Pages::new(self.app.clone(), self.job.clone(), self.phase())
+        Pages::new(self.app.clone(), self.job.clone(), self.source.clone(), self.phase())
     }
 
     fn failed(&self, code: Code, message: String, context: Map<String, Value>) -> Error {
@@ -185,6 +199,8 @@ impl Run<'_> {
                 "{title} does not answer; it is asked again at {} UTC",
                 until.format("%H:%M:%S")
             )
+        } else if reason == "preparing" {
+            format!("{title} gets older records ready; it is asked again at {} UTC", until.format("%H:%M:%S"))
         } else {
             format!("{title} allows more at {} UTC", until.format("%H:%M"))
         };
@@ -202,7 +218,7 @@ impl Run<'_> {
             }
             tokens::Error::Provider(error) => self.refused(error, page).await,
             tokens::Error::Db(error) => self.db(error),
-            tokens::Error::Sealing(error) => {
+            error @ (tokens::Error::Sealing(_) | tokens::Error::NoApplication(_)) => {
                 self.failed(Code::UnknownError, error.to_string(), Map::new())
             }
         }

@@ -4,18 +4,19 @@
 use super::{
     Run,
     enrich::count,
-    join::{self, Batch},
+    join::{self, Batch, Row},
     pages::{Ids, Pages},
+    remove,
 };
 use crate::{attempt::Error, places};
 use futures::future::BoxFuture;
 use paceline_shared::{
-    activity::EnrichmentStatus,
     db::{
         self,
-        activities::{self, Origin, Record, Upserted},
-        connections,
+        activities::{self, Origin, Upserted},
+        daily_summaries,
         fenced::Fenced,
+        measurements,
         record_failures::{self, NewFailure},
     },
     failure::Code,
@@ -45,15 +46,7 @@ pub(super) async fn run(run: &mut Run<'_>, first_page: i32, next_item: i32) -> R
             store(run, page, batch).await?;
         }
     }
-    let mut tx = run.begin().await?;
-    // Only a sync that read all sport types has covered its range.
-    if run.job.options.activity_types.is_empty() {
-        let covered =
-            connections::cover(tx.connection(), run.job.connection, run.job.id, run.job.range);
-        let covered = db::answered(covered).await;
-        covered.map_err(|error| run.db(error))?;
-    }
-    run.commit(tx, Checkpoint::Done, run.counts).await
+    remove::run(run).await
 }
 
 /// Reads a page on a task of its own, so that it goes on while Postgres works on the one before.
@@ -75,30 +68,28 @@ async fn store(run: &mut Run<'_>, page: i32, batch: Batch) -> Result<(), Error> 
     let job = run.job;
     let origin =
         Origin { user: job.user, connection: job.connection, provider: job.provider, job: job.id };
-    let records: Vec<(i32, Record<'_>)> =
-        batch.joined.iter().map(|joined| (joined.position, joined.record())).collect();
-    let all: Vec<Record<'_>> = records.iter().map(|(_, record)| *record).collect();
+    let rows: Vec<(i32, Row<'_>)> =
+        batch.joined.iter().map(|joined| (joined.position, joined.row(&batch.stream))).collect();
 
     let mut tx = run.begin().await?;
-    let (upserted, refused) =
-        match db::answered(activities::upsert(tx.connection(), origin, &all)).await {
-            Ok(upserted) => (upserted, vec![]),
-            Err(db::Error::Refused(_)) => {
-                // The refusal has ended the transaction; the next one finds out which record it was.
-                drop(tx);
-                tx = run.begin().await?;
-                db::answered(apart(&mut tx, origin, page, &records))
-                    .await
-                    .map_err(|error| run.db(error))?
-            }
-            Err(error) => return Err(run.db(error)),
-        };
+    let (upserted, refused) = match db::answered(upsert(tx.connection(), origin, &rows)).await {
+        Ok(upserted) => (upserted, vec![]),
+        Err(db::Error::Refused(_)) => {
+            // The refusal has ended the transaction; the next one finds out which record it was.
+            drop(tx);
+            tx = run.begin().await?;
+            db::answered(apart(&mut tx, origin, page, &rows))
+                .await
+                .map_err(|error| run.db(error))?
+        }
+        Err(error) => return Err(run.db(error)),
+    };
     let is_refused = |position: &i32| refused.iter().any(|failure| failure.position == *position);
-    let geocoded = records
-        .iter()
-        .filter(|(at, r)| r.place_status == EnrichmentStatus::Enriched && !is_refused(at))
-        .count();
-    let failures = [batch.unreadable, refused].concat();
+    let geocoded = rows.iter().filter(|(at, row)| row.is_geocoded() && !is_refused(at)).count();
+    let mut failures = [batch.unreadable, refused].concat();
+    // An item fails once, however many of its records do.
+    failures.sort_by_key(|failure| failure.position);
+    failures.dedup_by_key(|failure| failure.position);
     db::answered(record_failures::put(tx.connection(), job.id, &failures))
         .await
         .map_err(|error| run.db(error))?;
@@ -108,6 +99,7 @@ async fn store(run: &mut Run<'_>, page: i32, batch: Batch) -> Result<(), Error> 
         unchanged: run.counts.unchanged + upserted.unchanged,
         failed: run.counts.failed + count(failures.len()),
         geocoded: run.counts.geocoded + count(geocoded),
+        through: run.counts.through + count(batch.items),
         ..run.counts
     };
     metrics::counter!("paceline_records_stored_total", "provider" => job.provider.as_str())
@@ -116,53 +108,69 @@ async fn store(run: &mut Run<'_>, page: i32, batch: Batch) -> Result<(), Error> 
     run.commit(tx, to, counts).await
 }
 
+/// Upserts a batch, each record into its table.
+async fn upsert(
+    tx: &mut PgConnection,
+    origin: Origin,
+    rows: &[(i32, Row<'_>)],
+) -> Result<Upserted, db::Error> {
+    let (mut done, mut values, mut days) = (vec![], vec![], vec![]);
+    for (_, row) in rows {
+        match row {
+            Row::Activity(record) => done.push(*record),
+            Row::Measurement(record) => values.push(*record),
+            Row::Day(record) => days.push(*record),
+        }
+    }
+    let mut upserted = Upserted::default();
+    if !done.is_empty() {
+        upserted = upserted + activities::upsert(&mut *tx, origin, &done).await?;
+    }
+    upserted = upserted + measurements::upsert(&mut *tx, origin, &values).await?;
+    Ok(upserted + daily_summaries::upsert(&mut *tx, origin, &days).await?)
+}
+
 /// Upserts a batch in which some record is refused: halves it until the refused ones stand alone.
 fn apart<'a>(
     tx: &'a mut Fenced,
     origin: Origin,
     page: i32,
-    records: &'a [(i32, Record<'_>)],
+    rows: &'a [(i32, Row<'_>)],
 ) -> BoxFuture<'a, Result<(Upserted, Vec<NewFailure>), db::Error>> {
-    Box::pin(async move { halves(tx.connection(), origin, page, records).await })
+    Box::pin(async move { halves(tx.connection(), origin, page, rows).await })
 }
 
 fn halves<'a>(
     tx: &'a mut PgConnection,
     origin: Origin,
     page: i32,
-    records: &'a [(i32, Record<'_>)],
+    rows: &'a [(i32, Row<'_>)],
 ) -> BoxFuture<'a, Result<(Upserted, Vec<NewFailure>), db::Error>> {
     Box::pin(async move {
-        let batch: Vec<Record<'_>> = records.iter().map(|(_, record)| *record).collect();
         let mut savepoint = tx.begin().await?;
-        match activities::upsert(&mut savepoint, origin, &batch).await {
+        match upsert(&mut savepoint, origin, rows).await {
             Ok(upserted) => {
                 savepoint.commit().await?;
                 Ok((upserted, vec![]))
             }
             Err(error @ db::Error::Refused(_)) => {
                 savepoint.rollback().await?;
-                if let [(position, record)] = records {
+                if let [(position, row)] = rows {
                     let failure = NewFailure {
                         page,
                         position: *position,
-                        record_id: Some(record.activity.record_id.clone()),
+                        record_id: Some(row.record_id().to_owned()),
                         code: "refused",
                         message: error.reason(),
-                        record: record.payload.to_owned(),
+                        record: row.payload().to_owned(),
                     };
                     return Ok((Upserted::default(), vec![failure]));
                 }
-                let (left, right) = records.split_at(records.len() / 2);
+                let (left, right) = rows.split_at(rows.len() / 2);
                 let (a, mut failures) = halves(tx, origin, page, left).await?;
                 let (b, more) = halves(tx, origin, page, right).await?;
                 failures.extend(more);
-                let both = Upserted {
-                    saved: a.saved + b.saved,
-                    updated: a.updated + b.updated,
-                    unchanged: a.unchanged + b.unchanged,
-                };
-                Ok((both, failures))
+                Ok((a + b, failures))
             }
             Err(error) => Err(error),
         }

@@ -299,6 +299,7 @@ fn no_answer(error: &reqwest::Error, mut detail: Detail) -> (Failure, Again) {
     if error.is_builder() {
         (Failure::Unsendable(detail), Again::Never)
     } else if error.is_connect() {
+        detail.unsent = true;
         (Failure::Network(detail), Again::Unsent)
     } else {
         (Failure::Network(detail), Again::Paused)

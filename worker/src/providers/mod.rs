@@ -1,60 +1,31 @@
-//! What the pipeline needs of a provider, and what can go wrong with one.
+//! What the rest of the worker needs of a provider, and what can go wrong with one.
 //!
 //! Each provider is one file or folder: its URLs, JSON, paging, errors, quota rules, units and
-//! tests. Outside it the name appears only in [`paceline_shared::Provider`].
+//! tests. Outside it the name appears only in [`paceline_shared::Provider`], and once in the registry.
 
+pub mod accounts;
+pub mod fitbit;
+pub mod garmin;
 pub mod http;
+mod json;
+pub mod registry;
+pub mod source;
+pub mod spans;
 pub mod strava;
+pub mod withings;
 
-use bytes::Bytes;
-use chrono::{DateTime, Utc};
-use paceline_shared::{
-    activity::{Activity, Position},
-    db,
-    failure::Code,
-};
+pub use accounts::{Accounts, Code, ExchangeError, Exchanged, RefreshError};
+pub use registry::Registry;
+pub use source::{Access, Answer, Ask, Glance, Item, Plan, Replaced, Source, Staged};
+
+use paceline_shared::{db, failure};
 use serde_json::{Map, Value};
 use std::time::Duration;
-
-/// A page as the provider sent it.
-#[derive(Clone, Debug)]
-pub struct Page {
-    /// The body, a complete and readable answer.
-    pub body: Bytes,
-    /// Items in it; 0 is the end.
-    pub items: i32,
-}
-
-/// The little that fetch and enrich must know of an item, read leniently: what is odd is `None` here
-/// and fails alone when it is stored.
-#[derive(Clone, Debug)]
-pub struct Glance {
-    /// The provider's id.
-    pub record_id: Option<String>,
-    /// The provider's word for the sport.
-    pub sport_type: Option<String>,
-    /// When it began.
-    pub start_at: Option<DateTime<Utc>>,
-    /// Where it began.
-    pub start: Option<Position>,
-}
-
-/// An item of a page: its text and a glance at it.
-#[derive(Clone, Debug)]
-pub struct Item<'a> {
-    /// The provider's JSON.
-    pub raw: &'a str,
-    /// What a glance shows.
-    pub glance: Glance,
-}
 
 /// A record that cannot be read; it fails alone.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Unreadable(pub String);
-
-/// Reads an item in full.
-pub type Read = fn(&str) -> Result<Activity, Unreadable>;
 
 /// Why a provider gave nothing. An error is never an empty answer.
 #[derive(Debug, thiserror::Error)]
@@ -109,12 +80,15 @@ pub struct Detail {
     pub status: Option<u16>,
     /// How often it was tried.
     pub tries: u32,
+    /// Whether no connection came about: the provider cannot have seen it.
+    pub unsent: bool,
 }
 
 impl Error {
     /// The code under which the attempt is reported.
     #[must_use]
-    pub const fn code(&self) -> Code {
+    pub const fn code(&self) -> failure::Code {
+        use failure::Code;
         match self {
             Self::Wait { .. } => Code::RateLimit,
             Self::Unauthorized(_) => Code::AuthenticationError,

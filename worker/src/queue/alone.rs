@@ -1,6 +1,7 @@
 //! Jobs that two workers were lost with: each runs with nothing beside it in its process, so that the third
 //! loss, if it comes, is nobody else's. One worker of the fleet at a time makes room for that; a job that
-//! gets past the place where the others were lost is like any other again.
+//! gets past the place where the others were lost is like any other again. Kept slots go on meanwhile: a code does
+//! not live that long.
 
 use super::{
     Shared, answered,
@@ -166,7 +167,7 @@ async fn make_room(shared: &Shared) {
     if timeout(SETTLE, shared.registry.emptied()).await.is_ok() {
         return;
     }
-    for held in shared.registry.held() {
+    for held in shared.registry.held().iter().filter(|held| !held.is_kept()) {
         held.ask_stop(Stop::HandBack);
     }
     shared.registry.emptied().await;

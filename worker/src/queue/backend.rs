@@ -1,7 +1,7 @@
 //! The apalis `Backend`: hands claimed jobs to the worker's loop and starts and ends the tasks around it.
 
 use super::{
-    Config, Shared, alone,
+    Config, Shared, account, alone,
     claimer::{self, Taken},
     counts,
     held::Stop,
@@ -9,13 +9,16 @@ use super::{
     layer::FinishLayer,
     listener, memory, operations, tidy,
 };
-use crate::job::Job;
+use crate::job::Assignment;
 use apalis_core::{
     backend::{Backend, BackendConfig, finalize::Ephemeral, future::BoxSyncFuture, queue::Queue},
     task::{Task, builder::TaskBuilder, task_id::TaskId},
     worker::context::WorkerContext,
 };
-use paceline_shared::db::{sync_outcomes::Outcome, workers};
+use paceline_shared::{
+    Provider,
+    db::{sync_outcomes::Outcome, sync_runs::Side, workers},
+};
 use std::{
     convert::Infallible,
     sync::Arc,
@@ -33,20 +36,23 @@ pub(super) struct PgBackend {
     taken: mpsc::Receiver<Taken>,
     /// Until the loop first asks.
     to_start: Option<mpsc::Sender<Taken>>,
+    /// Those that we have an application at.
+    applications: Vec<Provider>,
     tasks: JoinSet<()>,
     closing: Option<BoxSyncFuture<()>>,
 }
 
 impl PgBackend {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        // The claimer holds a slot for each job, so the channel never holds more than there are slots.
-        let (sender, taken) = mpsc::channel(shared.config.slots);
-        Self { shared, taken, to_start: Some(sender), tasks: JoinSet::new(), closing: None }
+    pub(super) fn new(shared: Arc<Shared>, applications: Vec<Provider>) -> Self {
+        // The claimers hold a slot for each job, so the channel never holds more than there are slots.
+        let (sender, taken) = mpsc::channel(shared.config.slots + account::SLOTS);
+        let (to_start, tasks) = (Some(sender), JoinSet::new());
+        Self { shared, taken, to_start, applications, tasks, closing: None }
     }
 }
 
 impl Backend for PgBackend {
-    type Task = Task<Job>;
+    type Task = Task<Assignment>;
     type Error = Infallible;
 
     fn poll_ready(
@@ -57,6 +63,8 @@ impl Backend for PgBackend {
         if let Some(sender) = self.to_start.take() {
             let shared = &self.shared;
             self.tasks.spawn(alone::run(shared.clone(), sender.clone()));
+            let applications = std::mem::take(&mut self.applications);
+            self.tasks.spawn(account::run(shared.clone(), applications, sender.clone()));
             self.tasks.spawn(claimer::run(shared.clone(), sender));
             self.tasks.spawn(listener::run(shared.clone()));
             self.tasks.spawn(keeper::beat(shared.clone()));
@@ -80,8 +88,8 @@ impl Backend for PgBackend {
         _: &WorkerContext,
     ) -> Poll<Option<Result<Self::Task, Infallible>>> {
         self.taken.poll_recv(cx).map(|taken| {
-            taken.map(|Taken { job, held }| {
-                Ok(TaskBuilder::new(job)
+            taken.map(|Taken { work, held }| {
+                Ok(TaskBuilder::new(work)
                     .task_id(TaskId::from_uuid(held.lease().job.0))
                     .queue(Queue::from("syncs"))
                     .data(held)
@@ -108,14 +116,15 @@ impl Backend for PgBackend {
 
 async fn close(shared: Arc<Shared>, mut taken: mpsc::Receiver<Taken>, mut tasks: JoinSet<()>) {
     shared.drain.cancel();
-    // Ends when the claimer is through: a claim that was under way still arrives and is given back.
+    // Ends when the claimers are through: a claim that was under way still arrives and is given back.
     let give_back = async {
         while let Some(Taken { held, .. }) = taken.recv().await {
             let _guard = shared.registry.guard(&held);
             held.ask_stop(Stop::HandBack);
             shared.finisher.finish(held.lease(), Outcome::Released).await;
         }
-        claimer::hand_back_unknown(&shared).await?;
+        claimer::hand_back_unknown(&shared, Side::Syncs).await?;
+        claimer::hand_back_unknown(&shared, Side::Accounts).await?;
         workers::stop(&shared.db, shared.config.worker).await
     };
     let said = tokio::time::timeout(LAST_WORDS, give_back).await;
@@ -131,7 +140,7 @@ async fn close(shared: Arc<Shared>, mut taken: mpsc::Receiver<Taken>, mut tasks:
 }
 
 impl BackendConfig for PgBackend {
-    type Args = Job;
+    type Args = Assignment;
     type Id = Uuid;
     type Kind = Ephemeral;
     type Config = Config;

@@ -1,7 +1,7 @@
 //! Takes jobs, as many as there are free slots and never more: nothing waits in a buffer unleased.
 
 use super::{Shared, answered, held::Held, jitter};
-use crate::job::Job;
+use crate::job::{Assignment, Job};
 use futures::FutureExt as _;
 use paceline_shared::{
     Provider,
@@ -9,7 +9,7 @@ use paceline_shared::{
         Error,
         sync_jobs::{self, Claim, Claimed, Cursor, Standing},
         sync_outcomes::{Lease, Outcome},
-        sync_runs,
+        sync_runs::{self, Side},
     },
 };
 use std::{
@@ -29,15 +29,15 @@ const BATCH: usize = 500;
 const CURSOR_LIFE: Duration = Duration::from_secs(1);
 /// Work that was announced may stand before it. To look there costs a walk over dead rows, so not for each word.
 const CURSOR_REST: Duration = Duration::from_millis(50);
-const BACKOFF: std::ops::RangeInclusive<Duration> =
+pub(super) const BACKOFF: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(2);
 /// How much more often a worker looks that nothing can be said to.
-const DEAF: u32 = 4;
+pub(super) const DEAF: u32 = 4;
 
 /// A job on its way to its handler.
 #[derive(Debug)]
 pub(super) struct Taken {
-    pub(super) job: Job,
+    pub(super) work: Assignment,
     pub(super) held: Held,
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn run(shared: Arc<Shared>, out: mpsc::Sender<Taken>) {
     let mut backoff = *BACKOFF.start();
     while free_slot(&shared).await {
         let Some(gate) = shared.drain.run_until_cancelled(shared.gate.lock()).await else { return };
-        if let Err(error) = hand_back_unknown(&shared).await {
+        if let Err(error) = hand_back_unknown(&shared, Side::Syncs).await {
             drop(gate);
             pause(&shared, &mut backoff, &error).await;
             continue;
@@ -83,7 +83,7 @@ pub(super) async fn run(shared: Arc<Shared>, out: mpsc::Sender<Taken>) {
     }
 }
 
-async fn pause(shared: &Shared, backoff: &mut Duration, error: &Error) {
+pub(super) async fn pause(shared: &Shared, backoff: &mut Duration, error: &Error) {
     tracing::warn!(reason = error.reason(), ?backoff, "claim failed");
     let pause = tokio::time::sleep(jitter(*backoff));
     let _drained = shared.drain.run_until_cancelled(pause).await;
@@ -112,16 +112,23 @@ fn free_slots(shared: &Shared) -> Vec<OwnedSemaphorePermit> {
 
 /// A claim whose answer was lost may have brought jobs that nobody here knows of. Left alone, their leases
 /// would run out, as if this worker had been lost with them.
-pub(super) async fn hand_back_unknown(shared: &Shared) -> Result<(), Error> {
-    let Some(look) = shared.unsure.look() else { return Ok(()) };
-    for (job, epoch) in answered(sync_runs::held_by(&shared.db, shared.config.worker)).await? {
+///
+/// Each side has one claimer, which looks at its own: what the other has just claimed may not be known yet.
+pub(super) async fn hand_back_unknown(shared: &Shared, side: Side) -> Result<(), Error> {
+    let unsure = match side {
+        Side::Syncs => &shared.unsure,
+        Side::Accounts => &shared.unsure_of_accounts,
+    };
+    let Some(look) = unsure.look() else { return Ok(()) };
+    let worker = shared.config.worker;
+    for (job, epoch) in answered(sync_runs::held_by(&shared.db, worker, side)).await? {
         if shared.registry.of(job).is_none_or(|held| held.lease().epoch != epoch) {
             tracing::warn!(sync.id = %job, "handing back a job whose claim was not answered");
-            let lease = Lease { job, epoch, worker: shared.config.worker };
+            let lease = Lease { job, epoch, worker };
             shared.finisher.finish(lease, Outcome::Released).await;
         }
     }
-    shared.unsure.looked(look);
+    unsure.looked(look);
     Ok(())
 }
 
@@ -161,12 +168,7 @@ pub(super) async fn start(
             let held = Held::new(lease, claimed.attempt, claimed.max_retries)
                 .in_phase(job.checkpoint.phase())
                 .within(job.time_limit().unwrap_or(shared.config.job_timeout));
-            // First of all: whoever is in the registry is beaten for, and must reach its handler, whenever this
-            // future is dropped.
-            let place = out.reserve().await.map_err(|_closed| Gone)?;
-            shared.registry.add(held.clone(), slot).await;
-            place.send(Taken { job, held });
-            Ok(())
+            send(shared, out, Assignment::Job(Box::new(job)), held, slot).await
         }
         Err(failure) => {
             tracing::error!(job.id = %claimed.id, error = failure.message, "a job that cannot be read");
@@ -174,6 +176,22 @@ pub(super) async fn start(
             Ok(())
         }
     }
+}
+
+/// Sends work that could be read on its way.
+pub(super) async fn send(
+    shared: &Shared,
+    out: &mpsc::Sender<Taken>,
+    work: Assignment,
+    held: Held,
+    slot: OwnedSemaphorePermit,
+) -> Result<(), Gone> {
+    // First of all: whoever is in the registry is beaten for, and must reach its handler, whenever this
+    // future is dropped.
+    let place = out.reserve().await.map_err(|_closed| Gone)?;
+    shared.registry.add(held.clone(), slot).await;
+    place.send(Taken { work, held });
+    Ok(())
 }
 
 /// What a look at all lanes brought.

@@ -65,6 +65,15 @@ impl Config {
         }
     }
 
+    /// The same for a worker that takes jobs of these providers alone: what it has no application for it leaves to
+    /// others, instead of failing it.
+    #[must_use]
+    pub fn only(mut self, known: impl IntoIterator<Item = Provider>) -> Self {
+        let known: Vec<Provider> = known.into_iter().collect();
+        self.providers.retain(|provider| known.contains(provider));
+        self
+    }
+
     /// Whether the limits that hang together do.
     pub(super) fn check(&self) -> Result<(), Misfit> {
         let Self { lease, sweep_every, beat_every, grace, job_timeout, .. } = *self;
@@ -135,6 +144,16 @@ mod tests {
     #[test]
     fn the_usual_limits_fit_together() {
         assert_eq!(Config::new(8).check(), Ok(()));
+    }
+
+    #[test]
+    fn a_worker_takes_no_job_of_a_provider_that_it_has_no_application_for() {
+        let all = Config::new(8);
+        assert!(all.providers.len() > 2, "{:?}", all.providers);
+        let some = all.clone().only([Provider::Withings, Provider::Strava]);
+        assert_eq!(some.providers, [Provider::Strava, Provider::Withings]);
+        let narrower = Config { providers: vec![Provider::Strava], ..all };
+        assert_eq!(narrower.only(Provider::ALL).providers, [Provider::Strava]);
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub struct Held {
     attempt: i16,
     max_retries: i16,
     time_limit: Duration,
+    kept: bool,
     since: Instant,
     state: Arc<State>,
     stop: CancellationToken,
@@ -63,6 +64,7 @@ impl Held {
             attempt,
             max_retries,
             time_limit: Duration::MAX,
+            kept: false,
             since: Instant::now(),
             state: Arc::new(state),
             stop: CancellationToken::new(),
@@ -73,6 +75,16 @@ impl Held {
     /// The same, for an attempt that may take so long.
     pub(crate) fn within(self, time_limit: Duration) -> Self {
         Self { time_limit, ..self }
+    }
+
+    /// The same, in a slot that is kept for its kind.
+    pub(super) fn kept(self) -> Self {
+        Self { kept: true, ..self }
+    }
+
+    /// Whether it is in a slot that is kept for its kind.
+    pub(super) const fn is_kept(&self) -> bool {
+        self.kept
     }
 
     /// How long the attempt may take.

@@ -106,7 +106,8 @@ async fn renew(shared: &Shared) -> Result<(), Error> {
         slots: clamp(config.slots),
         payload_version: PAYLOAD_VERSION,
         version: env!("CARGO_PKG_VERSION"),
-        jobs: clamp(held.len()),
+        // Those in kept slots are not among them: full is when these are as many as the slots.
+        jobs: clamp(shared.registry.len()),
         rss_bytes: shared.rss_bytes.load(Ordering::Relaxed),
         listening: *shared.hears.borrow(),
         draining: shared.drain.is_cancelled(),
@@ -181,7 +182,7 @@ pub(super) async fn promote(shared: Arc<Shared>) {
                     Ok(due) => {
                         tracing::info!(due, "parked jobs are due");
                         metrics::counter!("paceline_jobs_promoted_total").increment(due);
-                        shared.wake.notify_one();
+                        shared.wake();
                     }
                     Err(error) => {
                         tracing::warn!(reason = error.reason(), "promotion failed, will try again");
@@ -218,7 +219,7 @@ pub(super) async fn sweep(shared: Arc<Shared>) {
                     metrics::counter!("paceline_jobs_reclaimed_total").increment(queued as u64);
                     metrics::counter!("paceline_jobs_quarantined_total")
                         .increment(quarantined as u64);
-                    shared.wake.notify_one();
+                    shared.wake();
                     if queued + cancelled + quarantined >= usize::from(SWEEP) {
                         pause = NEXT_BITE;
                     }

@@ -5,7 +5,7 @@ use super::{
     Shared,
     held::{Held, Stop},
 };
-use crate::{attempt, job::Job, observe::Ended};
+use crate::{attempt, job::Assignment, observe::Ended};
 use apalis_core::{error::BoxDynError, task::Task};
 use paceline_shared::{Provider, db::sync_outcomes::Outcome};
 use std::{
@@ -43,9 +43,9 @@ pub(super) struct FinishService<S> {
     shared: Arc<Shared>,
 }
 
-impl<S> Service<Task<Job>> for FinishService<S>
+impl<S> Service<Task<Assignment>> for FinishService<S>
 where
-    S: Service<Task<Job>, Response = ()>,
+    S: Service<Task<Assignment>, Response = ()>,
     S::Future: Send + 'static,
     S::Error: Into<BoxDynError>,
 {
@@ -57,7 +57,7 @@ where
         self.inner.poll_ready(cx).map_err(Into::into)
     }
 
-    fn call(&mut self, task: Task<Job>) -> Self::Future {
+    fn call(&mut self, task: Task<Assignment>) -> Self::Future {
         let Some(held) = task.data().get::<Held>().cloned() else {
             return Box::pin(async { Err("a task that did not come from this backend".into()) });
         };
@@ -67,11 +67,11 @@ where
             attempt = held.attempt(),
             epoch = held.lease().epoch,
             worker = %held.lease().worker,
-            provider = %task.args.provider,
-            trace.id = task.args.trace.map(tracing::field::display),
+            provider = %task.args.provider(),
+            trace.id = task.args.trace().map(tracing::field::display),
         );
         let shared = self.shared.clone();
-        let provider = task.args.provider;
+        let provider = task.args.provider();
         let work = {
             // The job is spawned in the call: the span must be open by then.
             let _in_span = span.enter();

@@ -15,7 +15,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
         }
         Heard::Said { channel: OPERATIONS, .. } => shared.operations.notify_one(),
         // Work, a lane that opened, or a new connection: something may have been missed.
-        Heard::Said { .. } | Heard::Anew => shared.wake.notify_one(),
+        Heard::Said { .. } | Heard::Anew => shared.wake(),
     };
     let channels = [JOBS, CANCEL, LANES, OPERATIONS];
     let listening = listen(&shared.listening, &shared.db, &channels, &shared.hears, hear);

@@ -87,8 +87,11 @@ fn note(shared: &Shared, room: Room, used: u64, limit: u64) {
 /// Asks the job that was taken last to end: it loses the least.
 fn end_youngest(shared: &Shared, used: u64, limit: u64) -> bool {
     let held = shared.registry.held();
-    let youngest =
-        held.iter().filter(|held| held.stop_asked() < Stop::OutOfMemory).max_by_key(|h| h.since());
+    // Those in kept slots hold next to nothing, and a code is good once.
+    let youngest = held
+        .iter()
+        .filter(|held| !held.is_kept() && held.stop_asked() < Stop::OutOfMemory)
+        .max_by_key(|h| h.since());
     let Some(youngest) = youngest else { return false };
     tracing::error!(sync.id = %youngest.lease().job, used, limit, "over the memory limit: ending the youngest job");
     metrics::counter!("paceline_jobs_ended_for_memory_total").increment(1);

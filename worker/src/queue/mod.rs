@@ -9,6 +9,7 @@
 //! - what a task's context says after a panic is wrong, so the outcome is read from the `Result`, in the
 //!   backend's own outermost layer, which resolves only after the fenced acknowledgement has committed.
 
+mod account;
 mod alone;
 mod backend;
 mod claimer;
@@ -32,8 +33,8 @@ pub use memory::detected_limit;
 pub use tidy::Retention;
 
 use crate::{
-    attempt,
-    job::{App, Job, Work},
+    account as account_jobs, attempt,
+    job::{App, Assignment, Work},
     noop, pipeline,
 };
 use apalis::layers::WorkerBuilderExt as _;
@@ -90,12 +91,16 @@ struct Shared {
     finisher: Finisher,
     /// There may be work.
     wake: Notify,
+    /// There may be work for an account: the same words, heard by a claimer of its own.
+    wake_accounts: Notify,
     /// There may be a bulk operation to do.
     operations: Notify,
     /// Held by whoever may claim.
     gate: Mutex<()>,
     /// A claim went unanswered: leases of ours may be unknown here.
     unsure: Unsure,
+    /// The same of those that are about an account.
+    unsure_of_accounts: Unsure,
     /// How well Postgres heard us.
     beats: Beats,
     /// Whether notifications arrive; while they do not, the tasks poll.
@@ -113,6 +118,12 @@ struct Shared {
 }
 
 impl Shared {
+    /// There may be work.
+    fn wake(&self) {
+        self.wake.notify_one();
+        self.wake_accounts.notify_one();
+    }
+
     /// The job's user wants it to stop.
     fn cancel(&self, job: JobId) {
         if let Some(held) = self.registry.of(job) {
@@ -121,13 +132,19 @@ impl Shared {
     }
 }
 
-/// Runs jobs until `drain` is cancelled and all of them are handed back or finished.
-pub async fn run(config: Config, app: App, drain: CancellationToken) -> Result<(), Error> {
+/// Runs jobs until `drain` is cancelled and all of them are handed back or finished. `slots`: as many as the
+/// configuration says, all free.
+pub async fn run(
+    config: Config,
+    app: App,
+    slots: Arc<Semaphore>,
+    drain: CancellationToken,
+) -> Result<(), Error> {
     config.check()?;
     let idle = CancellationToken::new();
     let name = config.worker.to_string();
     let shared = Arc::new(Shared {
-        slots: Arc::new(Semaphore::new(config.slots)),
+        slots,
         registry: Arc::default(),
         finisher: Finisher::start(
             app.control.clone(),
@@ -137,11 +154,13 @@ pub async fn run(config: Config, app: App, drain: CancellationToken) -> Result<(
             idle.clone(),
         ),
         wake: Notify::new(),
+        wake_accounts: Notify::new(),
         operations: Notify::new(),
         jobs: app.db.clone(),
         notifier: app.notifier.clone(),
         gate: Mutex::new(()),
         unsure: Unsure::default(),
+        unsure_of_accounts: Unsure::default(),
         beats: Beats::new(config.beat_every, config.lease),
         hears: watch::Sender::new(false),
         rss_bytes: AtomicI64::new(0),
@@ -154,7 +173,7 @@ pub async fn run(config: Config, app: App, drain: CancellationToken) -> Result<(
         config,
     });
     let worker = WorkerBuilder::new(name.as_str())
-        .backend(PgBackend::new(shared.clone()))
+        .backend(PgBackend::new(shared.clone(), app.providers.providers().collect()))
         .data(app)
         .parallelize(spawn)
         .catch_panic()
@@ -178,10 +197,13 @@ pub async fn run(config: Config, app: App, drain: CancellationToken) -> Result<(
 }
 
 /// The handler.
-async fn handle(job: Job, held: Data<Held>, app: Data<App>) -> Result<(), attempt::Error> {
-    match job.work {
-        Work::Sync => pipeline::run(&app, &job, &held).await,
-        Work::Noop(time) => noop::run(time, &held).await,
+async fn handle(work: Assignment, held: Data<Held>, app: Data<App>) -> Result<(), attempt::Error> {
+    match work {
+        Assignment::Account(job) => account_jobs::run(&app, &job, &held).await,
+        Assignment::Job(job) => match job.work {
+            Work::Sync => pipeline::run(&app, &job, &held).await,
+            Work::Noop(time) => noop::run(time, &held).await,
+        },
     }
 }
 

@@ -55,7 +55,7 @@ impl Registry {
         self.entries().get(&job).map(|entry| entry.held.clone())
     }
 
-    /// Resolves when there is none any more.
+    /// Resolves when there is none any more, but for those in kept slots.
     pub(super) async fn emptied(&self) {
         loop {
             let removed = self.removed.notified();
@@ -73,9 +73,9 @@ impl Registry {
         self.removed.notified()
     }
 
-    /// How many there are.
+    /// How many there are, but for those in kept slots.
     pub(super) fn len(&self) -> usize {
-        self.entries().len()
+        self.entries().values().filter(|entry| !entry.held.is_kept()).count()
     }
 
     /// A guard that removes the lease when it is dropped, however that comes: beats cease, and if nobody

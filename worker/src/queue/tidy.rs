@@ -3,8 +3,8 @@
 
 use super::{Shared, jitter};
 use paceline_shared::db::{
-    Error, duties, housekeeping, idempotency_keys, record_failures, staged_pages, sync_attempts,
-    sync_history, sync_progress, workers,
+    Error, authorizations, budgets, duties, housekeeping, idempotency_keys, record_failures,
+    staged_pages, sync_attempts, sync_history, sync_progress, workers,
 };
 use std::{future::Future, sync::Arc, time::Duration};
 use uuid::Uuid;
@@ -15,6 +15,8 @@ const TURN: Duration = Duration::from_mins(5);
 const BATCH: i64 = 1_000;
 /// Syncs a statement, where each has many pages.
 const PAGES_BATCH: i64 = 50;
+/// What a page may still ask for how it ended.
+const AUTHORIZATIONS: Duration = Duration::from_hours(24);
 /// Between two statements: the work goes first.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -97,6 +99,11 @@ async fn round(shared: &Shared, keep: Retention) -> Result<(), Error> {
     housekeeping::forget_steering(db).await?;
     let batches = Batches { shared };
     batches.all("idempotency_keys", async || idempotency_keys::forget_expired(db).await).await?;
+    batches.all("budgets", async || budgets::forget_users(db, BATCH).await).await?;
+    batches.all("authorizations", async || authorizations::expire(db, BATCH).await).await?;
+    batches
+        .all("authorizations", async || authorizations::forget_old(db, AUTHORIZATIONS, BATCH).await)
+        .await?;
     progress(&batches, keep).await?;
     // Before the syncs themselves: nobody finds the pages of a sync that is gone.
     let pages = keep.pages.min(keep.finished);

@@ -152,7 +152,8 @@ impl Weather {
         };
         if locations.len() != call.spans.len() || !call.spans.iter().zip(&locations).all(near) {
             let message = "the answer is about other places than the question".to_owned();
-            let detail = Detail { message, endpoint: path.to_owned(), status: Some(200), tries: 1 };
+            let endpoint = path.to_owned();
+            let detail = Detail { message, endpoint, status: Some(200), tries: 1, unsent: false };
             return Err(WeatherError::Refused(detail));
         }
         Ok(answer::days(call, &locations, fetched_at))

@@ -4,7 +4,8 @@ use super::{checked_reason, note, show::found};
 use crate::{
     app::App,
     auth::{Operator, Staff},
-    extract::{AnyJob, Json},
+    extract::{AnyJob, IdempotencyKey, Json},
+    idempotency::{self, Answer},
     observe::request_id,
     openapi::problems,
     problem::{Kind, Problem},
@@ -29,16 +30,16 @@ use paceline_shared::{
     notify,
     sync_spec::Class,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 problems!(RetryProblems: RoleNeeded, UnknownJob, UnsupportedMediaType, BodyTooLarge, BrokenBody, InvalidRequest,
-    NothingToRetry, AlreadyRunning, NotConnected, NeedsReauth, ProviderGone);
+    IdempotencyKeyReused, NothingToRetry, AlreadyRunning, NotConnected, NeedsReauth, ProviderGone);
 problems!(CancelProblems: RoleNeeded, UnknownJob, UnsupportedMediaType, BodyTooLarge, BrokenBody, InvalidRequest, AlreadyEnded);
 problems!(ChangeProblems: RoleNeeded, UnknownJob, UnsupportedMediaType, BodyTooLarge, BrokenBody, InvalidRequest, AlreadyEnded);
 
 /// How to retry.
-#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[derive(Default, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct RetryAsk {
     /// Where it goes on; `checkpoint` by default.
@@ -48,20 +49,33 @@ pub(crate) struct RetryAsk {
     reason: Option<String>,
 }
 
-/// Queues an ended job again, under the same id. Asks for `operator`.
+/// Queues an ended job again, under the same id.
+///
+/// With an `Idempotency-Key` a request may be repeated: where the job has failed anew meanwhile, it is not queued
+/// a third time. Asks for `operator`.
 #[utoipa::path(post, path = "/api/v1/admin/jobs/{id}/retry", operation_id = "adminRetryJob", tag = "admin", security(("bearer" = [])),
-    params(("id" = JobId, Path, description = "The syncId")),
+    params(("id" = JobId, Path, description = "The syncId"), IdempotencyKey),
     request_body = Option<RetryAsk>,
-    responses((status = ACCEPTED, description = "Queued again", body = JobView), RetryProblems))]
+    responses(
+        (status = ACCEPTED, description = "Queued again", body = JobView,
+            headers(("Location" = String, description = "The job"),
+                ("Idempotency-Replayed" = String, description = "`true` when this was answered before"))),
+        RetryProblems))]
 pub(super) async fn retry(
     State(app): State<App>,
     me: Staff<Operator>,
     AnyJob(id): AnyJob,
+    key: IdempotencyKey,
     ask: Option<Json<RetryAsk>>,
-) -> Result<Response, Problem> {
+) -> Result<Answer, Problem> {
     let Json(ask) = ask.unwrap_or(Json(RetryAsk::default()));
+    let route = format!("POST /api/v1/admin/jobs/{id}/retry");
+    let once = idempotency::Request::of_staff(key, &me.subject, route, &ask)?;
     let reason = checked_reason(ask.reason)?;
     let mut tx = db::begin(&app.db).await?;
+    if let Some(answer) = once.answered(&mut tx).await? {
+        return Ok(answer);
+    }
     let options = RetryOptions {
         from_scratch: ask.from == RetryFrom::Scratch,
         trace: request_id(),
@@ -85,11 +99,12 @@ pub(super) async fn retry(
     };
     let detail = json!({ "from": ask.from, "reason": reason });
     note(&mut tx, &me, "job.retry", &format!("job:{id}"), detail).await?;
-    let job = found(&mut tx, id).await?;
+    let job = JobView::from(found(&mut tx, id).await?);
+    let answer = once.accepted(&mut tx, &job).await?;
     tx.commit().await.map_err(db::Error::from)?;
     app.notifier.say(notify::JOBS, &provider);
     app.notifier.say(notify::LIVE, &id);
-    Ok((StatusCode::ACCEPTED, Json(JobView::from(job))).into_response())
+    Ok(answer)
 }
 
 /// Why somebody acts.
@@ -101,7 +116,8 @@ pub(crate) struct Because {
     pub(super) reason: Option<String>,
 }
 
-/// Cancels a job. What was stored stays. Asks for `operator`.
+/// Cancels a job. What was stored stays, and ranges that were joined to it are synced after it. To repeat it is
+/// harmless. Asks for `operator`.
 #[utoipa::path(post, path = "/api/v1/admin/jobs/{id}/cancel", operation_id = "adminCancelJob", tag = "admin", security(("bearer" = [])),
     params(("id" = JobId, Path, description = "The syncId")),
     request_body = Option<Because>,
@@ -132,6 +148,8 @@ pub(super) async fn cancel(
     let job = found(&mut tx, id).await?;
     tx.commit().await.map_err(db::Error::from)?;
     app.notifier.say(channel, &id);
+    // Something may follow it.
+    app.notifier.say(notify::JOBS, &job.provider);
     Ok((status, Json(JobView::from(job))).into_response())
 }
 

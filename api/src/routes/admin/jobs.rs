@@ -64,11 +64,14 @@ pub(super) struct ListQuery {
 pub(crate) struct JobPage {
     /// The jobs, newest first.
     items: Vec<JobView>,
-    /// Where the next page begins; null on the last.
+    /// Where the next page begins; null on the last. It says that there is more to search, not that more is found.
     next_cursor: Option<String>,
 }
 
-/// Lists jobs of all users, live and ended, newest first. Asks for `viewer`.
+/// Lists jobs of all users, live and ended, newest first.
+///
+/// A text in messages, and failures of live jobs, are looked for in the newest 10,000 jobs that the rest of the filter leaves,
+/// page by page: a page may hold fewer items than asked for, even none, while there is a `nextCursor`. Asks for `viewer`.
 #[utoipa::path(get, path = "/api/v1/admin/jobs", operation_id = "adminListJobs", tag = "admin", security(("bearer" = [])), params(ListQuery),
     responses((status = OK, description = "A page", body = JobPage), ListProblems))]
 pub(super) async fn list(
@@ -91,9 +94,10 @@ pub(super) async fn list(
     let filter = filter.resolved(&app, "").await?;
     let within = before.map_or(Range::ALL, Range::older_than);
     let mut tx = admin_jobs::search(&app.db).await?;
-    let jobs = admin_jobs::page(&mut tx, &filter, within, limit + 1).await?;
+    let found = admin_jobs::page(&mut tx, &filter, within, limit + 1).await?;
     tx.rollback().await.map_err(db::Error::from)?;
-    let (jobs, next_cursor) = page(jobs, limit, |job| job.id);
+    let (jobs, next_cursor) = page(found.jobs, limit, |job| job.id);
+    let next_cursor = next_cursor.or_else(|| Some(found.searched_to?.to_text()));
     Ok(Json(JobPage { items: jobs.into_iter().map(Into::into).collect(), next_cursor }))
 }
 

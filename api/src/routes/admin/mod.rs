@@ -45,6 +45,8 @@ pub(super) fn all() -> OpenApiRouter<App> {
         .routes(routes!(providers::list))
         .routes(routes!(providers::pause))
         .routes(routes!(providers::resume))
+        .routes(routes!(providers::unblock))
+        .routes(routes!(providers::close_breaker))
         .routes(routes!(providers::limit))
         .routes(routes!(failures::list))
         .routes(routes!(audit::list))

@@ -5,7 +5,8 @@ use crate::{
     app::App,
     auth::{Admin, Staff, Viewer},
     cursor::{Cursor, page},
-    extract::{Bounded, Json, Object, OperationId, Query},
+    extract::{Bounded, IdempotencyKey, Json, Object, OperationId, Query},
+    idempotency::{self, Answer},
     observe::request_id,
     openapi::problems,
     problem::{Kind, Problem},
@@ -16,7 +17,7 @@ use crate::{
 };
 use axum::{
     extract::State,
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
 use paceline_shared::{
@@ -35,7 +36,8 @@ use sqlx::PgExecutor;
 use uuid::Uuid;
 
 problems!(PreviewProblems: RoleNeeded, UnsupportedMediaType, BodyTooLarge, BrokenBody, InvalidRequest, TooBroad);
-problems!(StartProblems: RoleNeeded, UnsupportedMediaType, BodyTooLarge, BrokenBody, InvalidRequest, TooBroad, CountDiffers);
+problems!(StartProblems: RoleNeeded, UnsupportedMediaType, BodyTooLarge, BrokenBody, InvalidRequest, TooBroad, CountDiffers,
+    IdempotencyKeyReused);
 problems!(ListProblems: RoleNeeded, InvalidRequest, InvalidCursor);
 problems!(ShowProblems: RoleNeeded, UnknownOperation);
 problems!(StopProblems: RoleNeeded, UnsupportedMediaType, BodyTooLarge, BrokenBody, InvalidRequest, UnknownOperation, OperationOver);
@@ -44,7 +46,7 @@ problems!(StopProblems: RoleNeeded, UnsupportedMediaType, BodyTooLarge, BrokenBo
 const SAMPLE: i64 = 20;
 
 /// What to do to which jobs.
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct OperationAsk {
     /// `retry` is for failed jobs, or cancelled ones where the filter says so; `cancel` for live ones.
@@ -124,7 +126,7 @@ pub(super) async fn preview(
     let within = Range::until(asked.until);
     let count = admin_jobs::count(&mut tx, &asked.search, asked.side, within).await?;
     let sample = if asked.search.state.is_some() {
-        admin_jobs::page(&mut tx, &asked.search, within, SAMPLE).await?
+        admin_jobs::page(&mut tx, &asked.search, within, SAMPLE).await?.jobs
     } else {
         live_sample(&mut tx, &mut asked.search, within).await?
     };
@@ -141,7 +143,7 @@ async fn live_sample(
     let mut jobs = Vec::new();
     for state in [JobState::Queued, JobState::Waiting, JobState::Running] {
         search.state = Some(state);
-        jobs.extend(admin_jobs::page(tx, search, within, SAMPLE).await?);
+        jobs.extend(admin_jobs::page(tx, search, within, SAMPLE).await?.jobs);
     }
     jobs.sort_unstable_by_key(|job| std::cmp::Reverse(job.id));
     jobs.dedup_by_key(|job| job.id);
@@ -152,22 +154,31 @@ async fn live_sample(
 /// Starts an act on all jobs that match.
 ///
 /// It is accepted at once; workers do it batch by batch, and any of them goes on where another died. Jobs made
-/// later are left alone. Asks for `admin`.
+/// later are left alone. With an `Idempotency-Key` a request may be repeated: it is answered the same for a day, and
+/// nothing is started twice. Asks for `admin`.
 #[utoipa::path(post, path = "/api/v1/admin/operations", operation_id = "adminStartOperation", tag = "admin", security(("bearer" = [])),
+    params(IdempotencyKey),
     request_body = OperationAsk,
     responses(
         (status = ACCEPTED, description = "Accepted", body = OperationView,
-            headers(("Location" = String, description = "The operation"))),
+            headers(("Location" = String, description = "The operation"),
+                ("Idempotency-Replayed" = String, description = "`true` when this was answered before"))),
         StartProblems))]
 pub(super) async fn start(
     State(app): State<App>,
     me: Staff<Admin>,
+    key: IdempotencyKey,
     Json(ask): Json<OperationAsk>,
-) -> Result<Response, Problem> {
+) -> Result<Answer, Problem> {
+    let route = "POST /api/v1/admin/operations";
+    let once = idempotency::Request::of_staff(key, &me.subject, route, &ask)?;
     let reason = checked_reason(ask.reason)?;
     let Object(filter) = ask.filter;
     let asked = Asked::read(&app, ask.act, filter).await?;
     let mut tx = admin_jobs::search(&app.db).await?;
+    if let Some(answer) = once.answered(&mut tx).await? {
+        return Ok(answer);
+    }
     let within = Range::until(asked.until);
     let expected = admin_jobs::count(&mut tx, &asked.search, asked.side, within).await?;
     if let Some(expect) = ask.expect.filter(|expect| i64::from(*expect) != expected) {
@@ -189,10 +200,10 @@ pub(super) async fn start(
     let id = admin_operations::start(&mut tx, &new).await?;
     note(&mut tx, &me, "operation.start", &format!("operation:{id}"), detail).await?;
     let operation = found(&mut *tx, id).await?;
+    let answer = once.accepted(&mut tx, &operation).await?;
     tx.commit().await.map_err(db::Error::from)?;
     app.notifier.say(notify::OPERATIONS, &id);
-    let location = [(header::LOCATION, format!("/api/v1/admin/operations/{id}"))];
-    Ok((StatusCode::ACCEPTED, location, Json(operation)).into_response())
+    Ok(answer)
 }
 
 /// Which operations to list.

@@ -4,16 +4,20 @@ use super::{act::Because, checked_reason, note};
 use crate::{
     app::App,
     auth::{Admin, Operator, Staff, Viewer},
-    extract::{Json, LaneName, ProviderName, Span},
+    extract::{IdempotencyKey, Json, LaneName, ProviderName, Span},
+    idempotency::{self, Answer},
     openapi::problems,
     problem::Problem,
     view::admin::lane::LaneView,
 };
-use axum::extract::State;
+use axum::{extract::State, http::StatusCode};
 use chrono::{DateTime, TimeDelta, Utc};
 use paceline_shared::{
     Provider,
-    db::{self, admin_budgets, job_counts, lanes},
+    db::{
+        self, admin_budgets, breakers, job_counts, lanes,
+        sync_jobs::{self, Parked},
+    },
     notify,
 };
 use serde::{Deserialize, Serialize};
@@ -22,6 +26,8 @@ use sqlx::PgConnection;
 
 problems!(ListProblems: RoleNeeded);
 problems!(ActProblems: RoleNeeded, UnsupportedMediaType, BodyTooLarge, BrokenBody, InvalidRequest, UnknownProvider);
+problems!(PauseProblems: RoleNeeded, UnsupportedMediaType, BodyTooLarge, BrokenBody, InvalidRequest, UnknownProvider,
+    IdempotencyKeyReused);
 
 /// All lanes.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -63,7 +69,7 @@ pub(super) async fn list(
 }
 
 /// How long and why.
-#[derive(Deserialize, utoipa::ToSchema)]
+#[derive(Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct PauseAsk {
     /// Its end; without this and `for`: until somebody resumes.
@@ -93,27 +99,41 @@ impl PauseAsk {
     }
 }
 
-/// Pauses a provider, or `all`: no job is taken any more, and what runs goes on. A second pause takes the place
-/// of the first. Asks for `operator`.
+/// Pauses a provider, or `all`: no job is taken any more, and what runs goes on.
+///
+/// A second pause takes the place of the first; with an `Idempotency-Key` a request may be repeated, and does not
+/// prolong it. Asks for `operator`.
 #[utoipa::path(post, path = "/api/v1/admin/providers/{provider}/pause", operation_id = "adminPauseProvider", tag = "admin", security(("bearer" = [])),
-    params(("provider" = String, Path, description = "The provider, or `all`")),
+    params(("provider" = String, Path, description = "The provider, or `all`"), IdempotencyKey),
     request_body = PauseAsk,
-    responses((status = OK, description = "Paused", body = LaneView), ActProblems))]
+    responses(
+        (status = OK, description = "Paused", body = LaneView,
+            headers(("Idempotency-Replayed" = String, description = "`true` when this was answered before"))),
+        PauseProblems))]
 pub(super) async fn pause(
     State(app): State<App>,
     me: Staff<Operator>,
     LaneName(lane): LaneName,
+    key: IdempotencyKey,
     Json(ask): Json<PauseAsk>,
-) -> Result<Json<LaneView>, Problem> {
+) -> Result<Answer, Problem> {
+    let route = format!("POST /api/v1/admin/providers/{}/pause", lanes::name(lane));
+    let once = idempotency::Request::of_staff(key, &me.subject, route, &ask)?;
     let until = ask.end(Utc::now())?;
     let Some(reason) = checked_reason(Some(ask.reason))? else {
         return Err(Problem::invalid_field("reason", "must say why"));
     };
     let mut tx = db::begin(&app.db).await?;
+    if let Some(answer) = once.answered(&mut tx).await? {
+        return Ok(answer);
+    }
     lanes::pause(&mut tx, lane, until, &me.subject, &reason).await?;
     let detail = json!({ "until": until, "reason": reason });
     note(&mut tx, &me, "lane.pause", &target(lane), detail).await?;
-    changed(&app, tx, lane).await
+    let shown = lane_now(&mut tx, lane).await?;
+    let answer = once.answer(&mut tx, StatusCode::OK, &shown).await?;
+    commit(&app, tx, lane).await?;
+    Ok(answer)
 }
 
 /// Ends a pause. Asks for `operator`.
@@ -132,6 +152,54 @@ pub(super) async fn resume(
     let was_paused = lanes::resume(&mut tx, lane).await?;
     let detail = json!({ "wasPaused": was_paused, "reason": reason });
     note(&mut tx, &me, "lane.resume", &target(lane), detail).await?;
+    changed(&app, tx, lane).await
+}
+
+/// Ends the block that a spent quota led to, before its time, and wakes what is parked for it.
+///
+/// For a quota that was raised, or counted wrongly: where calls are spent indeed, the next of them finds it out, and
+/// the provider is blocked again. To repeat it is harmless. Asks for `operator`.
+#[utoipa::path(post, path = "/api/v1/admin/providers/{provider}/unblock", operation_id = "adminUnblockProvider", tag = "admin", security(("bearer" = [])),
+    params(("provider" = String, Path, description = "The provider")),
+    request_body = Option<Because>,
+    responses((status = OK, description = "Not blocked", body = LaneView), ActProblems))]
+pub(super) async fn unblock(
+    State(app): State<App>,
+    me: Staff<Operator>,
+    ProviderName(provider): ProviderName,
+    ask: Option<Json<Because>>,
+) -> Result<Json<LaneView>, Problem> {
+    let reason = checked_reason(ask.and_then(|Json(ask)| ask.reason))?;
+    let mut tx = db::begin(&app.db).await?;
+    let was_blocked = lanes::unblock(&mut *tx, provider).await?;
+    let woken = sync_jobs::make_due(&mut tx, provider, Parked::Quota).await?;
+    let lane = Some(provider);
+    let detail = json!({ "wasBlocked": was_blocked, "woken": woken, "reason": reason });
+    note(&mut tx, &me, "lane.unblock", &target(lane), detail).await?;
+    changed(&app, tx, lane).await
+}
+
+/// Closes a breaker without waiting for a probe, and wakes what is parked for it.
+///
+/// For a provider that is known to answer again: it opens anew when enough of the calls that follow fail. To
+/// repeat it is harmless. Asks for `operator`.
+#[utoipa::path(post, path = "/api/v1/admin/providers/{provider}/close-breaker", operation_id = "adminCloseBreaker", tag = "admin", security(("bearer" = [])),
+    params(("provider" = String, Path, description = "The provider")),
+    request_body = Option<Because>,
+    responses((status = OK, description = "Closed", body = LaneView), ActProblems))]
+pub(super) async fn close_breaker(
+    State(app): State<App>,
+    me: Staff<Operator>,
+    ProviderName(provider): ProviderName,
+    ask: Option<Json<Because>>,
+) -> Result<Json<LaneView>, Problem> {
+    let reason = checked_reason(ask.and_then(|Json(ask)| ask.reason))?;
+    let mut tx = db::begin(&app.db).await?;
+    let was_open = breakers::close_by_hand(&mut tx, provider).await?;
+    let woken = sync_jobs::make_due(&mut tx, provider, Parked::Breaker).await?;
+    let lane = Some(provider);
+    let detail = json!({ "wasOpen": was_open, "woken": woken, "reason": reason });
+    note(&mut tx, &me, "lane.close_breaker", &target(lane), detail).await?;
     changed(&app, tx, lane).await
 }
 
@@ -183,8 +251,17 @@ async fn changed(
     lane: Option<Provider>,
 ) -> Result<Json<LaneView>, Problem> {
     let shown = lane_now(&mut tx, lane).await?;
+    commit(app, tx, lane).await?;
+    Ok(Json(shown))
+}
+
+async fn commit(
+    app: &App,
+    tx: sqlx::Transaction<'static, sqlx::Postgres>,
+    lane: Option<Provider>,
+) -> Result<(), Problem> {
     tx.commit().await.map_err(db::Error::from)?;
     app.notifier.say(notify::LANES, lanes::name(lane));
     app.notifier.say(notify::JOBS, lanes::name(lane));
-    Ok(Json(shown))
+    Ok(())
 }

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 const ID: &str = "019a9c6e-7b0c-7d4e-9d52-0a6a1c0e8f11";
 
 /// Every route with the least role that it lets in and a body that makes sense there.
-const MATRIX: [(&str, &str, Role, &str); 20] = [
+const MATRIX: [(&str, &str, Role, &str); 22] = [
     ("GET", "/api/v1/admin/jobs", Role::Viewer, ""),
     ("GET", "/api/v1/admin/jobs/counts", Role::Viewer, ""),
     ("GET", "/api/v1/admin/jobs/{id}", Role::Viewer, ""),
@@ -38,6 +38,8 @@ const MATRIX: [(&str, &str, Role, &str); 20] = [
         r#"{"reason": "they asked us to"}"#,
     ),
     ("POST", "/api/v1/admin/providers/{provider}/resume", Role::Operator, ""),
+    ("POST", "/api/v1/admin/providers/{provider}/unblock", Role::Operator, ""),
+    ("POST", "/api/v1/admin/providers/{provider}/close-breaker", Role::Operator, ""),
     ("POST", "/api/v1/admin/providers/{provider}/limit", Role::Admin, r#"{"maxRunning": 3}"#),
     (
         "POST",
@@ -196,6 +198,8 @@ async fn what_names_nothing_is_told_so() {
         ("GET", "/api/v1/admin/operations/nonsense", "unknown-operation"),
         ("POST", "/api/v1/admin/providers/polar/resume", "unknown-provider"),
         ("POST", "/api/v1/admin/providers/all/limit", "unknown-provider"),
+        ("POST", "/api/v1/admin/providers/all/unblock", "unknown-provider"),
+        ("POST", "/api/v1/admin/providers/all/close-breaker", "unknown-provider"),
         ("GET", "/api/v1/admin/jobs?cursor=nonsense", "invalid-cursor"),
     ] {
         let answer = call(&app, app.staff(Some(Role::Admin)), (method, path), "").await;

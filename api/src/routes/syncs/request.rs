@@ -63,6 +63,9 @@ pub(crate) struct Options {
     skip_weather_enrichment: Option<bool>,
     /// Adds city, state and country; true by default.
     include_geocoding: Option<bool>,
+    /// Reads only what was not read before, and the days in which the provider's records may still change; false by
+    /// default.
+    only_new: Option<bool>,
     /// Keeps only these of the provider's sport types; left out or empty keeps all.
     #[schema(max_items = 100, example = json!(["Run", "Ride"]))]
     activity_types: Option<Vec<String>>,
@@ -150,6 +153,7 @@ impl From<Options> for SyncOptions {
                 .skip_weather_enrichment
                 .unwrap_or(usual.skip_weather_enrichment),
             include_geocoding: asked.include_geocoding.unwrap_or(usual.include_geocoding),
+            only_new: asked.only_new.unwrap_or(usual.only_new),
             activity_types: asked.activity_types.unwrap_or_default(),
         }
     }
@@ -173,6 +177,8 @@ mod tests {
 
     #[test]
     fn what_is_left_out_has_its_default() {
+        let new = asked(&json!({"options": {"onlyNew": true}})).unwrap();
+        assert!(new.options.only_new);
         let whole = asked(&json!({})).unwrap();
         assert_eq!((whole.range.start, whole.range.end), (Bound::Unbounded, Bound::Unbounded));
         assert_eq!(whole.options, SyncOptions::default());
@@ -220,7 +226,7 @@ mod tests {
     #[test]
     fn all_faults_are_named_at_once() {
         let problem = asked(&json!({
-            "provider": "fitbit", "timeRange": {"after": 2, "before": 1},
+            "provider": "fitbit", "jobType": "health", "timeRange": {"after": 2, "before": 1},
             "options": {"activityTypes": ["Run", "a\u{0}b"]}
         }))
         .unwrap_err();

@@ -141,20 +141,22 @@ impl LeaseView {
 /// A link to a provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub(crate) struct JobConnection {
-    /// Its id.
-    pub(crate) id: ConnectionId,
+    /// Its id; null: the job is there to make one.
+    pub(crate) id: Option<ConnectionId>,
     /// `active`, `limited`, `needs_reauth`, `provider_gone` or `revoked`; null: it is gone.
     pub(crate) state: Option<String>,
 }
 
 /// What may be seen of a payload. A field that is not here is hidden, whatever it holds.
-const SHOWN: [&str; 6] = [
+const SHOWN: [&str; 8] = [
     "batchSize",
     "maxRetries",
     "skipWeatherEnrichment",
     "includeGeocoding",
     "activityTypes",
     "holdMs",
+    "authorization",
+    "deleteRecords",
 ];
 
 fn shown(payload: &Value) -> Map<String, Value> {

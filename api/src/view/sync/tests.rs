@@ -40,6 +40,11 @@ pub(crate) fn queued() -> Sync {
     }
 }
 
+/// In a state, with nothing counted.
+pub(crate) fn sync(state: JobState, phase: Phase) -> Sync {
+    Sync { state, phase, ..queued() }
+}
+
 pub(crate) fn fetching() -> Sync {
     Sync {
         state: JobState::Running,
@@ -70,6 +75,7 @@ pub(crate) fn storing() -> Sync {
         updated: 4,
         unchanged: 5,
         failed: 1,
+        through: 100,
         ..*fetching().counts
     };
     Sync {
@@ -114,6 +120,7 @@ fn a_sync_that_nobody_has_begun_shows_nothing_but_what_was_asked() {
             "timeRange": {"after": after, "before": before}, "status": "INITIATED",
             "progress": {
                 "percent": 0, "totalActivities": null, "processedActivities": 0, "currentPhase": null, "currentBatch": null,
+                "steps": {"unit": "page", "done": 0, "total": null},
                 "phaseProgress": {"fetching": pending, "enriching": pending, "storing": pending},
                 "startTime": null, "estimatedCompletion": null
             }
@@ -169,7 +176,7 @@ fn an_end_is_foretold_only_from_a_steady_pace() {
     let steady = storing();
     // 100 of 385 in 10 s: the other 285 take 28.5 s.
     assert_eq!(seen(&steady)["progress"]["estimatedCompletion"], "2026-11-20T10:02:38.500Z");
-    let counts = Counts { saved: 0, updated: 0, unchanged: 0, failed: 0, ..*steady.counts };
+    let counts = Counts { through: 0, ..*steady.counts };
     for untold in [
         fetching(),
         Sync { phase: Phase::Enrich, ..storing() },
@@ -208,7 +215,7 @@ fn a_completed_sync_shows_its_results_and_not_the_failures_on_its_way() {
         json!({
             "fetch": {"totalFetched": 400, "filteredCount": 10, "duplicatesSkipped": 5},
             "enrich": {"weatherEnriched": 300, "geocoded": 310, "failed": 5, "skipped": 80},
-            "store": {"saved": 90, "updated": 4, "skipped": 5, "failed": 1}
+            "store": {"saved": 90, "updated": 4, "skipped": 5, "failed": 1, "removed": 0}
         })
     );
     assert!(view.get("error").is_none());
@@ -291,4 +298,18 @@ fn a_sync_that_nobody_may_take_says_so_though_it_is_queued() {
         paused["waiting"],
         json!({"reason": "paused", "resetAt": null, "message": "Syncs with Strava are paused for now."})
     );
+}
+
+#[test]
+fn steps_are_counted_in_the_providers_own_unit() {
+    let with = |provider, pages, pages_left| {
+        let mut sync = fetching();
+        sync.provider = provider;
+        sync.counts = Json(Counts { pages, pages_left, ..Counts::default() });
+        seen(&sync)["progress"]["steps"].clone()
+    };
+    assert_eq!(with(Provider::Fitbit, 3, Some(9)), json!({"unit": "chunk", "done": 3, "total": 12}));
+    assert_eq!(with(Provider::Garmin, 7, Some(0)), json!({"unit": "window", "done": 7, "total": 7}));
+    assert_eq!(with(Provider::Withings, 2, None), json!({"unit": "page", "done": 2, "total": null}));
+    assert_eq!(seen(&storing())["progress"]["steps"]["total"], 2, "what was read is all there was");
 }

@@ -1,6 +1,7 @@
 //! `paceline api`: the HTTP face as a process.
 
 use crate::{
+    consent::ConsentOptions,
     exit::Exit,
     metrics,
     options::{ChildOptions, DatabaseOptions, HomeOptions, misconfigured},
@@ -42,6 +43,8 @@ pub(crate) struct Options {
     child: ChildOptions,
     #[command(flatten)]
     issuer: IssuerOptions,
+    #[command(flatten)]
+    consent: ConsentOptions,
 }
 
 /// Whose tokens are accepted.
@@ -121,7 +124,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
         render_metrics: metrics::install()?,
         ..Config::new(options.listen, options.database.address()?)
     };
-    let server = Server::bind(config).await.map_err(|error| match error {
+    let server = Server::bind(options.consent.configure(config)?).await.map_err(|error| match error {
         Error::Bind(..) | Error::Serve(_) | Error::KeyClient(_) => error.into(),
         _ => misconfigured(error),
     })?;

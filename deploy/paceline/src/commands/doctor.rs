@@ -15,7 +15,7 @@ use paceline_shared::{
 use rustix::process::{Resource, getrlimit};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 /// Check what a fleet needs: database, migrations, notifications, clock, workers, keys, limits
 ///
@@ -198,9 +198,13 @@ async fn fleet(db: &Db) -> Finding {
     let lost = all.iter().filter(|worker| worker.state == workers::State::Lost).count();
     let slots: i32 = alive.iter().map(|worker| worker.slots).sum();
     let polling = alive.iter().filter(|worker| !worker.listening).count();
+    let providers: BTreeSet<&str> =
+        alive.iter().flat_map(|worker| worker.providers.iter().map(String::as_str)).collect();
+    let providers = providers.into_iter().collect::<Vec<_>>().join(", ");
+    let of = if providers.is_empty() { String::new() } else { format!(" for {providers}") };
     let verdict = if alive.is_empty() { Verdict::Warn } else { Verdict::Ok };
     let detail = format!(
-        "{} alive with {slots} slots, {polling} of them polling; {lost} lost in the last 24 hours",
+        "{} alive with {slots} slots{of}, {polling} of them polling; {lost} lost in the last 24 hours",
         alive.len()
     );
     finding(CHECK, verdict, detail)

@@ -3,6 +3,7 @@
 pub(crate) mod api;
 pub(crate) mod audit;
 pub(crate) mod completions;
+pub(crate) mod connections;
 pub(crate) mod demo;
 pub(crate) mod dev;
 pub(crate) mod doctor;
@@ -37,6 +38,7 @@ pub(crate) async fn run(cli: Cli, screen: &Screen) -> anyhow::Result<Exit> {
         Command::Failures(options) => failures::run(options).await,
         Command::Workers(command) => workers::run(command).await,
         Command::Providers(command) => providers::run(command).await,
+        Command::Connections(command) => connections::run(command).await,
         Command::Audit(options) => audit::run(options).await,
         Command::Doctor(options) => doctor::run(options).await,
         Command::Healthcheck(options) => healthcheck::run(&options).await,

@@ -1,4 +1,4 @@
-//! `paceline providers`: how the lanes stand, and pausing them, over the HTTP API.
+//! `paceline providers`: how the lanes stand, and steering them, over the HTTP API.
 
 use super::jobs::Act;
 use crate::{admin::fleet::Lane, admin_options::AdminOptions, exit::Exit, output, parse};
@@ -10,12 +10,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// Show how providers stand; pause, resume and limit them
+/// Show how providers stand; pause, resume and limit them, end a block, close a breaker
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     List(List),
     Pause(Pause),
     Resume(Resume),
+    Unblock(Unblock),
+    CloseBreaker(CloseBreaker),
     Limit(Limit),
 }
 
@@ -51,6 +53,24 @@ pub(crate) struct Resume {
     /// The provider, or all
     #[arg(value_name = "PROVIDER|all", value_parser = lane)]
     provider: LaneName,
+    #[command(flatten)]
+    act: Act,
+}
+
+/// End the block of a spent quota before its time; where calls are spent indeed it comes back
+#[derive(Args, Debug)]
+pub(crate) struct Unblock {
+    /// The provider
+    provider: Provider,
+    #[command(flatten)]
+    act: Act,
+}
+
+/// Close a breaker without waiting for a probe; it opens again if calls go on failing
+#[derive(Args, Debug)]
+pub(crate) struct CloseBreaker {
+    /// The provider
+    provider: Provider,
     #[command(flatten)]
     act: Act,
 }
@@ -116,6 +136,14 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
         }
         Command::Resume(Resume { provider, act }) => {
             steer(&act.admin, provider, "resume", &json!({"reason": act.reason})).await?;
+        }
+        Command::Unblock(Unblock { provider, act }) => {
+            let body = json!({"reason": act.reason});
+            steer(&act.admin, LaneName(Some(provider)), "unblock", &body).await?;
+        }
+        Command::CloseBreaker(CloseBreaker { provider, act }) => {
+            let body = json!({"reason": act.reason});
+            steer(&act.admin, LaneName(Some(provider)), "close-breaker", &body).await?;
         }
         Command::Limit(Limit { provider, jobs: MaxRunning(jobs), act }) => {
             let body = json!({"maxRunning": jobs, "reason": act.reason});

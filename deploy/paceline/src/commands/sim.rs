@@ -7,10 +7,12 @@ use crate::{
     shutdown::{Again, Shutdown},
 };
 use clap::{Args, ValueEnum};
-use paceline_simulator::{Config, Simulator, StravaQuota, WeatherQuota};
+use paceline_simulator::{
+    Config, FitbitQuota, FitbitSettings, Simulator, StravaQuota, WeatherQuota,
+};
 use std::{net::SocketAddr, time::Duration};
 
-/// Run simulated providers: Strava and Open-Meteo, with a control API under /_sim/
+/// Run simulated providers and weather, with a control API under /_sim/
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Where to listen; port 0 takes a free one
@@ -37,16 +39,18 @@ enum Quota {
     /// As many as anybody likes
     #[default]
     Unlimited,
-    /// What Strava allows a new application, and Open-Meteo anybody
+    /// What Strava allows a new application, Fitbit each user, and Open-Meteo anybody
     Standard,
 }
 
 pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
     let shutdown = Shutdown::on_signals(Again::Exit)?;
     options.child.watch_parent(&shutdown);
-    let (strava_quota, weather_quota) = match options.quota {
-        Quota::Unlimited => (StravaQuota::UNLIMITED, WeatherQuota::UNLIMITED),
-        Quota::Standard => (StravaQuota::STANDARD, WeatherQuota::FREE),
+    let (strava_quota, fitbit_quota, weather_quota) = match options.quota {
+        Quota::Unlimited => {
+            (StravaQuota::UNLIMITED, FitbitQuota::UNLIMITED, WeatherQuota::UNLIMITED)
+        }
+        Quota::Standard => (StravaQuota::STANDARD, FitbitQuota::STANDARD, WeatherQuota::FREE),
     };
     let running = Simulator::start(Config {
         listen: options.listen,
@@ -54,6 +58,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
         latency: options.latency,
         log_capacity: options.log_capacity,
         strava_quota,
+        fitbit: FitbitSettings { quota: fitbit_quota, ..FitbitSettings::default() },
         weather_quota,
         ..Config::default()
     })

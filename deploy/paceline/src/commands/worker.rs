@@ -5,6 +5,7 @@ use crate::{
     metrics,
     options::{ChildOptions, DatabaseOptions, check, misconfigured},
     parse,
+    provider_options::{FitbitOptions, StravaOptions, WithingsOptions, base},
     retention::RetentionOptions,
     shutdown::{Again, Shutdown},
 };
@@ -12,11 +13,7 @@ use clap::Args;
 use paceline_shared::{db::breakers::Rules, sealing::Keyring};
 use paceline_worker::{
     Config, Worker,
-    budget::Limit,
-    providers::{
-        http::HttpOptions,
-        strava::{self, StravaConfig},
-    },
+    providers::http::HttpOptions,
     queue,
     weather::WeatherConfig,
 };
@@ -52,40 +49,15 @@ pub(crate) struct Options {
     #[command(flatten)]
     strava: StravaOptions,
     #[command(flatten)]
+    withings: WithingsOptions,
+    #[command(flatten)]
+    fitbit: FitbitOptions,
+    #[command(flatten)]
     weather: WeatherOptions,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
     retention: RetentionOptions,
-}
-
-/// Our application at Strava.
-#[derive(Args, Debug)]
-#[command(next_help_heading = "Strava")]
-struct StravaOptions {
-    /// The application's id at Strava
-    #[arg(long = "strava-client-id", value_name = "ID", env = "PACELINE_STRAVA_CLIENT_ID")]
-    client_id: String,
-    /// The application's secret
-    #[arg(
-        long = "strava-client-secret",
-        value_name = "SECRET",
-        env = "PACELINE_STRAVA_CLIENT_SECRET",
-        hide_env_values = true
-    )]
-    client_secret: SecretString,
-    /// Where Strava's API is [default: Strava's own address]
-    #[arg(long = "strava-api-url", value_name = "URL", env = "PACELINE_STRAVA_API_URL")]
-    api_url: Option<Url>,
-    /// Where Strava's authorization server is [default: Strava's own address]
-    #[arg(long = "strava-oauth-url", value_name = "URL", env = "PACELINE_STRAVA_OAUTH_URL")]
-    oauth_url: Option<Url>,
-    /// Calls that Strava allows the application, in all and reading ones, until its answers tell what it is
-    #[arg(long = "strava-limits", value_name = "LIMITS", env = "PACELINE_STRAVA_LIMITS",
-          value_delimiter = ',', default_value = strava::LIMITS)]
-    limits: Vec<Limit>,
-    #[arg(long = "strava-calls-per-second", hide = true)]
-    calls_per_second: Option<NonZeroU32>,
 }
 
 /// The weather service.
@@ -167,33 +139,12 @@ fn private_address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-impl StravaOptions {
-    fn config(self) -> anyhow::Result<StravaConfig> {
-        let usual = StravaConfig::new(self.client_id, self.client_secret);
-        let config = StravaConfig {
-            api_base: base(self.api_url, usual.api_base),
-            oauth_base: base(self.oauth_url, usual.oauth_base),
-            limits: self.limits,
-            calls_per_second: self.calls_per_second.unwrap_or(usual.calls_per_second),
-            ..usual
-        };
-        let known = config.unknown_limit().map_or(Ok(()), |limit| {
-            Err(anyhow::anyhow!(
-                "Strava has no limit {:?}; those that it has are all and read",
-                limit.name
-            ))
-        });
-        check("--strava-limits (PACELINE_STRAVA_LIMITS)", known)?;
-        Ok(config)
-    }
-}
-
 impl WeatherOptions {
     fn config(self) -> WeatherConfig {
         let usual = WeatherConfig::default();
         WeatherConfig {
-            archive_base: base(self.archive_url, usual.archive_base),
-            forecast_base: base(self.forecast_url, usual.forecast_base),
+            archive_base: base(self.archive_url.as_ref(), usual.archive_base),
+            forecast_base: base(self.forecast_url.as_ref(), usual.forecast_base),
             weight_per_minute: NonZeroU32::new(self.per_minute),
             ..usual
         }
@@ -247,11 +198,6 @@ impl Limits {
     }
 }
 
-/// Without the slash at its end: paths are put behind it.
-fn base(given: Option<Url>, usual: String) -> String {
-    given.map_or(usual, |url| url.as_str().trim_end_matches('/').to_owned())
-}
-
 pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
     let shutdown = Shutdown::on_signals(Again::Exit)?;
     options.child.watch_parent(&shutdown);
@@ -264,6 +210,8 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
         },
         keys: check("--sealing-keys (PACELINE_SEALING_KEYS)", keys)?,
         strava: options.strava.config()?,
+        withings: options.withings.config()?,
+        fitbit: options.fitbit.config()?,
         breaker: options.limits.breaker(),
         weather: options.weather.config(),
         http: options.limits.http(),
@@ -290,12 +238,5 @@ mod tests {
         assert_eq!(private_address("0").unwrap().to_string(), "127.0.0.1:0");
         assert_eq!(private_address("[::1]:80").unwrap().to_string(), "[::1]:80");
         assert!(private_address("localhost").is_err());
-    }
-
-    #[test]
-    fn a_base_has_no_slash_at_its_end() {
-        let given = Url::parse("http://127.0.0.1:8090/strava/api/v3/").unwrap();
-        assert_eq!(base(Some(given), String::new()), "http://127.0.0.1:8090/strava/api/v3");
-        assert_eq!(base(None, "https://usual".to_owned()), "https://usual");
     }
 }

@@ -37,8 +37,10 @@ pub(crate) struct Drain {
 }
 
 const WORKERS: &str = "/api/v1/admin/workers";
-const HEADER: [&str; 10] =
-    ["worker", "label", "host", "state", "jobs", "slots", "version", "memory", "beat", "notified"];
+const HEADER: [&str; 11] = [
+    "worker", "label", "host", "state", "jobs", "slots", "providers", "version", "memory", "beat",
+    "notified",
+];
 
 #[derive(Deserialize)]
 struct Answer {
@@ -64,7 +66,7 @@ pub(crate) async fn run(command: Command) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn row(worker: &Worker) -> [String; 10] {
+fn row(worker: &Worker) -> [String; 11] {
     let memory = if worker.rss_bytes > 0 {
         format!("{} MiB", worker.rss_bytes / (1024 * 1024))
     } else {
@@ -77,6 +79,7 @@ fn row(worker: &Worker) -> [String; 10] {
         worker.state.clone(),
         worker.jobs.to_string(),
         worker.slots.to_string(),
+        worker.providers.join(", "),
         worker.version.clone(),
         memory,
         format!("{} ago", ago(worker.last_beat_at)),

@@ -157,7 +157,7 @@ impl<'a> Local<'a> {
             (SecretString::from(database.url()), SecretString::from(sealing_keys.as_str()));
         let world = fleet.start(Spec::simulator(plan.seed)).await?;
         let simulator = Simulator::new(http.clone(), base(world)?);
-        let mut specs = vec![Spec::api(plan.listen, plan.home.path(), &url)];
+        let mut specs = vec![Spec::api(plan.listen, plan.home.path(), &url, &sealed, &simulator)];
         specs.extend((1..=WORKERS).map(|number| Spec::worker(number, &url, &sealed, &simulator)));
         let addresses = fleet.start_all(specs).await?;
         let api = base(*addresses.first().context("the API has no address")?)?;

@@ -8,6 +8,7 @@ use paceline_shared::{ConnectionId, db::users};
 use paceline_worker::{
     connect,
     providers::{
+        Code,
         http::{Http, HttpOptions},
         strava::{SCOPES, Strava, StravaConfig},
     },
@@ -61,9 +62,14 @@ impl Local<'_> {
         let athlete = self.simulator.add_athlete(activities).await?;
         let consent = self.simulator.consent(athlete.id, STRAVA_CLIENT.0, &SCOPES).await?;
         let user = users::of_subject(self.db, subject).await?;
+        let code = Code {
+            code: consent.code,
+            verifier: None,
+            redirect_uri: String::new(),
+            accepted: Some(consent.scope),
+        };
         let connection =
-            connect::with_code(self.db, &self.keys, strava, user, &consent.code, &consent.scope)
-                .await?;
+            connect::with_code(self.db, &self.keys, strava, user, &code).await?;
         tracing::info!("{subject} is {} with {} activities", athlete.name, athlete.activities);
         Ok(Person { subject: subject.to_owned(), athlete, connection })
     }

@@ -60,10 +60,21 @@ impl Spec {
         Self::new(Role::Simulator, "sim", "/_sim/health").with("--seed", seed.to_string())
     }
 
-    pub(super) fn api(listen: SocketAddr, home: &Path, database: &SecretString) -> Self {
-        let mut spec = Self::new(Role::Api, "api", "/readyz").with("--home", home);
+    pub(super) fn api(
+        listen: SocketAddr,
+        home: &Path,
+        database: &SecretString,
+        keys: &SecretString,
+        world: &Simulator,
+    ) -> Self {
+        let mut spec = Self::new(Role::Api, "api", "/readyz")
+            .with("--home", home)
+            .with("--strava-client-id", STRAVA_CLIENT.0)
+            .with("--strava-oauth-url", world.strava_oauth());
         spec.arguments.push("--allow-local-issuer".into());
-        Self { listen, ..spec }.with_secret("DATABASE_URL", database)
+        Self { listen, ..spec }
+            .with_secret("DATABASE_URL", database)
+            .with_secret("PACELINE_SEALING_KEYS", keys)
     }
 
     pub(super) fn worker(

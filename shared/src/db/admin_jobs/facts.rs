@@ -20,6 +20,8 @@ pub struct Facts {
     pub provider: Provider,
     /// How urgent: 4 webhook, 3 interactive, 2 scheduled, 1 backfill.
     pub class: i16,
+    /// Whether it is about an account itself: slots are kept for it, and no lane holds it back.
+    pub kept: bool,
     /// Where in its life.
     pub state: JobState,
     /// Why it is parked.
@@ -83,6 +85,7 @@ impl Ahead {
 pub async fn facts(tx: &mut PgConnection, id: JobId) -> Result<Option<Facts>, SearchError> {
     let job = sqlx::query!(
         r#"select clock_timestamp() as "now!", j.user_id as "user: UserId", j.provider as "provider: Provider", j.class,
+                  j.slot < 0 as "kept!",
                   case when j.worker is not null then 'running' when j.waiting_for is not null then 'waiting'
                        else 'queued' end as "state!: JobState",
                   j.waiting_for, j.run_at, j.sort_at, j.attempt, r.last_error ->> 'code' as error_code,
@@ -102,12 +105,13 @@ pub async fn facts(tx: &mut PgConnection, id: JobId) -> Result<Option<Facts>, Se
     )
     .fetch_one(&mut *tx)
     .await?;
-    let ahead = if job.state == JobState::Queued {
+    let ahead = if job.state == JobState::Queued && !job.kept {
         sqlx::query_as!(
             Ahead,
             r#"select count(*) as "jobs!", count(*) filter (where user_id = $4) as "same_user!"
                  from (select user_id from paceline.sync_jobs
-                        where provider = $1 and waiting_for is null and worker is null and (sort_at, id) < ($2, $3)
+                        where provider = $1 and slot >= 0 and waiting_for is null and worker is null
+                          and (sort_at, id) < ($2, $3)
                         limit $5) a"#,
             job.provider.as_str(),
             job.sort_at,
@@ -135,6 +139,7 @@ pub async fn facts(tx: &mut PgConnection, id: JobId) -> Result<Option<Facts>, Se
         now: job.now,
         provider: job.provider,
         class: job.class,
+        kept: job.kept,
         state: job.state,
         waiting_for: job.waiting_for,
         run_at: job.run_at,

@@ -1,5 +1,5 @@
-//! What to look for, and how it becomes statements: a text is looked for in three places, each with an
-//! index of its own, so it is up to three probes of which each is a plain conjunction.
+//! What to look for, and how it becomes statements: a text is looked for in three places, each with a way of its own
+//! to it, so it is up to three probes of which each is a plain conjunction, and no two find the same job.
 
 use super::SearchError;
 use crate::{JobId, Provider, UserId, job_state::JobState};
@@ -125,7 +125,33 @@ pub(super) struct Probe {
     pub(super) code: Option<String>,
     pub(super) fingerprint: Option<String>,
     pub(super) message: Option<String>,
+    /// What others of the same search find.
+    pub(super) but_not: ButNot,
     pub(super) range: Range,
+}
+
+/// Jobs with this message, and those of these users.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ButNot {
+    pub(super) message: Option<String>,
+    pub(super) users: Option<Vec<Uuid>>,
+}
+
+impl Probe {
+    /// What has to be gone through to find this: `None` where an index leads to it.
+    pub(super) fn without_what_has_no_index(&self) -> Option<Self> {
+        let is_live = self.side == Side::Live;
+        let has_index = self.message.is_none()
+            && (!is_live || (self.code.is_none() && self.fingerprint.is_none()));
+        if has_index || self.users.is_some() {
+            return None;
+        }
+        let mut wide = Self { message: None, ..self.clone() };
+        if is_live {
+            (wide.code, wide.fingerprint) = (None, None);
+        }
+        Some(wide)
+    }
 }
 
 impl Filter {
@@ -135,7 +161,7 @@ impl Filter {
         since.and(self.before.map_or(Range::ALL, Range::before))
     }
 
-    /// What to look for, and where. Each job that matches is found by at least one of them.
+    /// What to look for, and where. Each job that matches is found by one of them and by no other.
     pub(super) async fn probes(
         &self,
         tx: &mut PgConnection,
@@ -161,6 +187,7 @@ impl Filter {
             code: self.code.clone(),
             fingerprint: self.fingerprint.clone(),
             message: None,
+            but_not: ButNot::default(),
             range,
         };
         let Some(text) = &self.text else {
@@ -172,15 +199,19 @@ impl Filter {
         let mut probes = Vec::new();
         for &side in sides {
             probes.push(Probe { message: Some(pattern.clone()), ..probe(side, true) });
+            let mut but_not = ButNot { message: Some(pattern.clone()), users: None };
             let whose: Vec<Uuid> = match &named {
                 Some(named) => users.iter().copied().filter(|user| named.contains(user)).collect(),
                 None => users.clone(),
             };
             if !whose.is_empty() {
-                probes.push(Probe { users: Some(whose), ..probe(side, looks_at_failure) });
+                let (users, others) = (Some(whose.clone()), but_not.clone());
+                probes.push(Probe { users, but_not: others, ..probe(side, looks_at_failure) });
+                but_not.users = Some(whose);
             }
             if let Some(ids) = ids {
-                probes.push(Probe { range: range.and(ids), ..probe(side, looks_at_failure) });
+                let range = range.and(ids);
+                probes.push(Probe { but_not, range, ..probe(side, looks_at_failure) });
             }
         }
         Ok(probes)

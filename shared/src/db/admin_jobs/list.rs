@@ -64,46 +64,57 @@ pub struct Job {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-macro_rules! live {
-    ($what:ident, $head:tt, $tail:tt, $probe:expr, $limit:expr) => {
-        sqlx::$what!(
-            $head
-                + r#" from paceline.sync_jobs j left join paceline.sync_runs r on r.job_id = j.id
-             where j.id >= $1 and j.id < $2
-               and ($3::text is null or ($3 = 'running' and j.worker is not null and r.worker is not null)
-                    or ($3 = 'waiting' and j.waiting_for is not null)
-                    or ($3 = 'queued' and j.worker is null and j.waiting_for is null))
-               and ($4::text is null or j.provider = $4)
-               and ($5::uuid[] is null or j.user_id = any($5))
-               and ($6::text is null or r.last_error ->> 'code' = $6)
-               and ($7::text is null or r.last_error ->> 'fingerprint' = $7)
-               and ($8::text is null or r.last_error ->> 'message' ilike $8)"#
-                + $tail,
-            $probe.range.from,
-            $probe.range.to,
-            $probe.state,
-            $probe.provider,
-            $probe.users.as_deref() as Option<&[Uuid]>,
-            $probe.code.as_deref(),
-            $probe.fingerprint.as_deref(),
-            $probe.message.as_deref(),
-            $limit
-        )
+/// One statement over the jobs that a probe finds, of either side: what differs are the tables and where in them a
+/// condition is looked up.
+macro_rules! look {
+    ($what:ident, $head:literal, $tail:literal, $fetch:ident, $tx:expr, $probe:expr, $limit:expr) => {
+        match $probe.side {
+            Side::Live => look!(
+                @side $what, $head, $tail, $probe, $limit,
+                " from paceline.sync_jobs j left join paceline.sync_runs r on r.job_id = j.id",
+                "(($3 = 'running' and j.worker is not null and r.worker is not null)
+                  or ($3 = 'waiting' and j.waiting_for is not null)
+                  or ($3 = 'queued' and j.worker is null and j.waiting_for is null))",
+                "r.last_error ->> 'code'",
+                "r.last_error ->> 'fingerprint'",
+                "r.last_error ->> 'message'",
+                "true"
+            )
+            .$fetch($tx)
+            .await,
+            // A message is looked for in what ended as was asked for, or else in what failed.
+            Side::Ended => look!(
+                @side $what, $head, $tail, $probe, $limit,
+                " from paceline.sync_history j",
+                "j.status = $3",
+                "j.last_error ->> 'code'",
+                "j.fingerprint",
+                "j.last_error ->> 'message'",
+                "j.status = coalesce($3, 'failed')"
+            )
+            .$fetch($tx)
+            .await,
+        }
     };
-}
-
-macro_rules! ended {
-    ($what:ident, $head:tt, $tail:tt, $probe:expr, $limit:expr) => {
+    (@side $what:ident, $head:literal, $tail:literal, $probe:expr, $limit:expr, $from:literal, $state:literal,
+     $code:literal, $fingerprint:literal, $message:literal, $has_message:literal) => {
         sqlx::$what!(
             $head
-                + r#" from paceline.sync_history j
-             where j.id >= $1 and j.id < $2
-               and ($3::text is null or j.status = $3)
-               and ($4::text is null or j.provider = $4)
-               and ($5::uuid[] is null or j.user_id = any($5))
-               and ($6::text is null or j.error_code = $6)
-               and ($7::text is null or j.fingerprint = $7)
-               and ($8::text is null or j.last_error ->> 'message' ilike $8)"#
+                + $from
+                + " where j.id >= $1 and j.id < $2 and ($3::text is null or "
+                + $state
+                + ") and ($4::text is null or j.provider = $4) and ($5::uuid[] is null or j.user_id = any($5)) \
+                   and ($6::text is null or "
+                + $code
+                + " = $6) and ($7::text is null or "
+                + $fingerprint
+                + " = $7) and ($8::text is null or "
+                + $message
+                + " ilike $8) and ($9::text is null or not ("
+                + $has_message
+                + " and coalesce("
+                + $message
+                + " ilike $9, false))) and ($10::uuid[] is null or not j.user_id = any($10))"
                 + $tail,
             $probe.range.from,
             $probe.range.to,
@@ -113,6 +124,8 @@ macro_rules! ended {
             $probe.code.as_deref(),
             $probe.fingerprint.as_deref(),
             $probe.message.as_deref(),
+            $probe.but_not.message.as_deref(),
+            $probe.but_not.users.as_deref() as Option<&[Uuid]>,
             $limit
         )
     };
@@ -124,18 +137,7 @@ async fn newest(
     probe: &Probe,
     limit: i64,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    match probe.side {
-        Side::Live => {
-            live!(query_scalar, "select j.id", " order by j.id desc limit $9", probe, limit)
-                .fetch_all(tx)
-                .await
-        }
-        Side::Ended => {
-            ended!(query_scalar, "select j.id", " order by j.id desc limit $9", probe, limit)
-                .fetch_all(tx)
-                .await
-        }
-    }
+    look!(query_scalar, "select j.id", " order by j.id desc limit $11", fetch_all, tx, probe, limit)
 }
 
 /// The oldest `limit` of a probe.
@@ -144,34 +146,42 @@ async fn oldest(
     probe: &Probe,
     limit: i64,
 ) -> Result<Vec<Uuid>, sqlx::Error> {
-    match probe.side {
-        Side::Live => {
-            live!(query_scalar, "select j.id", " order by j.id limit $9", probe, limit)
-                .fetch_all(tx)
-                .await
-        }
-        Side::Ended => {
-            ended!(query_scalar, "select j.id", " order by j.id limit $9", probe, limit)
-                .fetch_all(tx)
-                .await
-        }
-    }
+    look!(query_scalar, "select j.id", " order by j.id limit $11", fetch_all, tx, probe, limit)
+}
+
+/// The newest of a probe behind `passed` others.
+async fn behind(
+    tx: &mut PgConnection,
+    probe: &Probe,
+    passed: i64,
+) -> Result<Option<Uuid>, sqlx::Error> {
+    look!(
+        query_scalar,
+        "select j.id",
+        " order by j.id desc offset $11 limit 1",
+        fetch_optional,
+        tx,
+        probe,
+        passed
+    )
 }
 
 /// How many a probe finds.
 async fn number(tx: &mut PgConnection, probe: &Probe) -> Result<i64, sqlx::Error> {
-    match probe.side {
-        Side::Live => {
-            live!(query_scalar, r#"select count(*) as "n!""#, " limit $9", probe, 1)
-                .fetch_one(tx)
-                .await
-        }
-        Side::Ended => {
-            ended!(query_scalar, r#"select count(*) as "n!""#, " limit $9", probe, 1)
-                .fetch_one(tx)
-                .await
-        }
-    }
+    look!(query_scalar, r#"select count(*) as "n!""#, " limit $11", fetch_one, tx, probe, 1)
+}
+
+/// Jobs that a page looks at where no index leads to those that match.
+pub const LOOKED_AT: i64 = 10_000;
+
+/// A page of jobs.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// They match; the newest first.
+    pub jobs: Vec<Job>,
+    /// Where the search ended before its range did, for what it looks for is in no index: the next page begins
+    /// behind this job, however few there are on this one. `None`: the whole range was searched.
+    pub searched_to: Option<JobId>,
 }
 
 /// The newest jobs that match, within the range.
@@ -180,14 +190,20 @@ pub async fn page(
     filter: &Filter,
     within: Range,
     limit: i64,
-) -> Result<Vec<Job>, SearchError> {
+) -> Result<Page, SearchError> {
+    let probes = filter.probes(tx, within).await?;
+    let mut end = None;
+    for wide in probes.iter().filter_map(Probe::without_what_has_no_index) {
+        end = end.max(behind(tx, &wide, LOOKED_AT - 1).await?);
+    }
     let mut found = BTreeSet::new();
-    for probe in filter.probes(tx, within).await? {
+    for mut probe in probes {
+        probe.range.from = probe.range.from.max(end.unwrap_or_default());
         found.extend(newest(tx, &probe, limit).await?);
     }
     let most = usize::try_from(limit).unwrap_or(0);
     let ids: Vec<Uuid> = found.into_iter().rev().take(most).collect();
-    Ok(rows(tx, &ids).await?)
+    Ok(Page { jobs: rows(tx, &ids).await?, searched_to: end.map(JobId) })
 }
 
 /// The ids of the oldest jobs that match on one side, within the range, oldest first.
@@ -213,17 +229,11 @@ pub async fn count(
     side: Side,
     within: Range,
 ) -> Result<i64, SearchError> {
-    let probes = filter.probes(tx, within).await?;
-    let probes: Vec<&Probe> = probes.iter().filter(|probe| probe.side == side).collect();
-    if let [one] = probes.as_slice() {
-        return Ok(number(tx, one).await?);
+    let mut sum = 0;
+    for probe in filter.probes(tx, within).await?.iter().filter(|probe| probe.side == side) {
+        sum += number(tx, probe).await?;
     }
-    // What two probes find counts once.
-    let mut found = BTreeSet::new();
-    for probe in probes {
-        found.extend(oldest(tx, probe, i64::MAX).await?);
-    }
-    Ok(i64::try_from(found.len()).unwrap_or(i64::MAX))
+    Ok(sum)
 }
 
 /// The jobs with these ids, newest first, wherever they are by now.

@@ -11,7 +11,7 @@ mod show;
 
 pub use facts::{Ahead, Facts, Lease, facts};
 pub use filter::{Filter, Range, Side, USERS_LIMIT};
-pub use list::{Job, after, count, page, rows};
+pub use list::{Job, LOOKED_AT, Page, after, count, page, rows};
 pub use show::{Inside, inside};
 
 use super::{Db, Error};

@@ -24,8 +24,8 @@ pub struct Inside {
     pub trace_id: Option<Uuid>,
     /// Who asked for it.
     pub requested_by: Option<String>,
-    /// Through which link.
-    pub connection: ConnectionId,
+    /// Through which link; `None`: it is there to make one.
+    pub connection: Option<ConnectionId>,
     /// How the link stands; `None` when it is gone.
     pub connection_state: Option<String>,
     /// When the pages of a failed one were deleted: a retry begins anew.
@@ -50,7 +50,7 @@ pub async fn inside(tx: &mut PgConnection, id: JobId) -> Result<Option<Inside>, 
                   coalesce((select jsonb_agg(jsonb_build_object('after', extract(epoch from lower(f))::bigint,
                                                                 'before', extract(epoch from upper(f))::bigint))
                               from unnest(follow_up) f), '[]') as "follow_up!",
-                  trace_id, requested_by, connection_id as "connection!: ConnectionId", c.state as "connection_state?",
+                  trace_id, requested_by, connection_id as "connection: ConnectionId", c.state as "connection_state?",
                   pages_pruned_at
              from job left join paceline.connections c on c.id = job.connection_id
             limit 1"#,

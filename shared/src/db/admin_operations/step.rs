@@ -49,7 +49,7 @@ pub async fn step(db: &Db, batch: i64) -> Result<Step, StepError> {
     let mut tx = admin_jobs::search_and_act(db).await.map_err(|e| unknown(e.into()))?;
     let open = sqlx::query_as!(
         Open,
-        r#"select id, act as "act: Act", options as "options: Json<Options>", skipped_by, after_id, until_id,
+        r#"select id, act as "act: Act", options as "options: Json<Options>", skipped_by, after_id, until_id, actor,
                   stop_requested_at is not null as "stop!"
              from paceline.admin_operations where finished_at is null
             order by id limit 1 for update skip locked"#
@@ -72,6 +72,7 @@ struct Open {
     skipped_by: Value,
     after_id: Option<Uuid>,
     until_id: Uuid,
+    actor: String,
     stop: bool,
 }
 
@@ -103,7 +104,7 @@ impl Open {
             // Thousands at once must not stand before people.
             class: Some(Class::Backfill),
             trace: self.options.request_id,
-            ..RetryOptions::default()
+            requested_by: Some(&self.actor),
         };
         let mut done = Done::default();
         for (job, outcome) in sync_jobs::retry_many(tx, jobs, options).await? {

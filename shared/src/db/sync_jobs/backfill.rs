@@ -106,7 +106,7 @@ async fn insert(
                (id, user_id, connection_id, provider, slot, kind, job_type, class, time_range,
                 run_at, sort_at, max_retries, payload, payload_version, trace_id, requested_by)
              select id, $5, $6, $7, slot, $8, $9, $10, tstzrange(after, before), t.now,
-                    t.now - $10::smallint * interval '30 minutes' + ($11::bigint + nth) * interval '1 second',
+                    t.now - $10::smallint * interval '30 minutes' + ($11::bigint + nth) * (select step from paceline.lanes where lane = $7),
                     $12, $13, $14, $15, $16
                from asked, (select clock_timestamp() as now) t order by slot desc
              on conflict (user_id, provider, slot) do nothing

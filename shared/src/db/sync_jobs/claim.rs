@@ -147,7 +147,7 @@ async fn suspects(
     Ok(sqlx::query_scalar!(
         r#"select j.provider as "provider!: Provider"
              from (select provider, class, min(sort_at) as since from paceline.sync_jobs
-                    where crashes >= 2 and waiting_for is null and worker is null
+                    where crashes >= 2 and slot >= 0 and waiting_for is null and worker is null
                       and provider = any($1) and payload_version <= $2
                     group by provider, class) j
              cross join (select clock_timestamp() as now) t
@@ -251,18 +251,18 @@ async fn statement(
               where ctid = any((case
                 when $8 then array(
                   select ctid from paceline.sync_jobs
-                   where provider = $2 and crashes >= 2 and waiting_for is null and worker is null
+                   where provider = $2 and slot >= 0 and crashes >= 2 and waiting_for is null and worker is null
                      and payload_version <= $3 and (select takes from gate) > 0 and class >= (select least from gate)
                    order by sort_at, id limit $6 for update skip locked)
                 when (select least from gate) = 1 then array(
                   select ctid from paceline.sync_jobs
-                   where provider = $2 and waiting_for is null and worker is null and crashes < 2
+                   where provider = $2 and slot >= 0 and waiting_for is null and worker is null and crashes < 2
                      and payload_version <= $3 and (select takes from gate) > 0
                      and (sort_at, id) > (coalesce($4, '-infinity'::timestamptz), $5)
                    order by sort_at, id limit $6 for update skip locked)
                 else array(
                   select ctid from paceline.sync_jobs
-                   where provider = $2 and waiting_for is null and class >= 3 and worker is null and crashes < 2
+                   where provider = $2 and slot >= 0 and waiting_for is null and class >= 3 and worker is null and crashes < 2
                      and payload_version <= $3 and (select takes from gate) > 0 and class >= (select least from gate)
                      and (sort_at, id) > (coalesce($4, '-infinity'::timestamptz), $5)
                    order by sort_at, id limit $6 for update skip locked)

@@ -31,7 +31,8 @@ pub async fn set_class(
                      from paceline.sync_jobs where id = $1) moved,
                   (select clock_timestamp() - $2::smallint * interval '30 minutes'
                           + (select count(*) from paceline.sync_jobs o join paceline.sync_jobs me using (user_id)
-                              where me.id = $1 and o.class = $2) * interval '1 second' as sort_at) fresh
+                              where me.id = $1 and o.class = $2) * (select l.step from paceline.lanes l join paceline.sync_jobs me on me.provider = l.lane
+                               where me.id = $1) as sort_at) fresh
             where j.id = $1 and moved.id = j.id
             returning j.provider as "provider: Provider", j.worker is not null as "runs!""#,
         job.0,

@@ -98,7 +98,8 @@ async fn insert(tx: &mut PgConnection, sync: &NewSync) -> Result<Option<JobId>, 
                 run_at, sort_at, max_retries, payload, payload_version, trace_id, requested_by)
              select $1, $2, $3, $4, $11, $5, $6, $7, t.now,
                     t.now - $6::smallint * interval '30 minutes'
-                      + (select count(*) from paceline.sync_jobs where user_id = $2 and class = $6) * interval '1 second',
+                      + (select count(*) from paceline.sync_jobs where user_id = $2 and class = $6)
+                        * (select step from paceline.lanes where lane = $4),
                     $8, $9, $10, $12, $13
                from (select clock_timestamp() as now) t
              on conflict (user_id, provider, slot) do nothing

@@ -52,7 +52,7 @@ pub(in crate::db) async fn follow(
              select id, user_id, connection_id, provider, slot, kind, job_type, class, range, rest, t.now,
                     t.now - class * interval '30 minutes'
                       + (select count(*) from paceline.sync_jobs o where o.user_id = due.user_id and o.class = due.class)
-                        * interval '1 second',
+                        * (select step from paceline.lanes where lane = due.provider),
                     max_retries, payload, payload_version, trace_id, 'follow_up'
                from due, (select clock_timestamp() as now) t
              returning id, user_id, provider, job_type, class, created_at),

@@ -22,7 +22,7 @@ pub struct RetryOptions<'a> {
     pub class: Option<Class>,
     /// The request that asks for it.
     pub trace: Option<Uuid>,
-    /// Who asks, where it is not the user himself.
+    /// Who asks, where it is not the user himself. It takes the place of whoever asked before.
     pub requested_by: Option<&'a str>,
 }
 
@@ -178,9 +178,9 @@ async fn queue_again(
                (id, user_id, connection_id, provider, slot, kind, job_type, class, time_range, run_at, sort_at,
                 lease_epoch, max_retries, payload, payload_version, created_at, trace_id, requested_by)
              select h.id, h.user_id, connection_id, provider, slot, kind, job_type, new_class, time_range, t.now,
-                    t.now - new_class * interval '30 minutes' + (coalesce(b.jobs, 0) + nth) * interval '1 second',
+                    t.now - new_class * interval '30 minutes' + (coalesce(b.jobs, 0) + nth) * (select step from paceline.lanes where lane = h.provider),
                     lease_epoch, max_retries, payload, payload_version, created_at,
-                    coalesce($4, trace_id), coalesce($5, requested_by)
+                    coalesce($4, trace_id), $5
                from h left join behind b on b.user_id = h.user_id and b.class = h.new_class,
                     (select clock_timestamp() as now) t
               order by h.user_id, provider, slot desc, h.id

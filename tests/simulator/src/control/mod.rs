@@ -2,7 +2,10 @@
 //!
 //! Owns paths and shapes; the work is [`Simulator`]'s. Failures are `{"error": "…"}`.
 
+mod fitbit;
+mod garmin;
 mod strava;
+mod withings;
 mod world;
 
 use std::sync::Arc;
@@ -35,9 +38,16 @@ pub(crate) enum ControlError {
 impl IntoResponse for ControlError {
     fn into_response(self) -> Response {
         let status = match &self {
-            Self::Simulator(Error::UnknownAthlete(_) | Error::UnknownActivity(_))
+            Self::Simulator(
+                Error::UnknownAthlete(_)
+                | Error::UnknownActivity(_)
+                | Error::UnknownUser(_)
+                | Error::UnknownRecord(_),
+            )
             | Self::UnknownFault(_) => 404,
-            Self::Simulator(Error::AthleteExists(_)) => 409,
+            Self::Simulator(
+                Error::AthleteExists(_) | Error::UserExists(_) | Error::RecordExists(_),
+            ) => 409,
             _ => 400,
         };
         http::json(status, json!({ "error": self.to_string() }).to_string())
@@ -58,6 +68,8 @@ fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, ControlError> {
 /// The control API's routes.
 pub(crate) fn routes() -> Router<Arc<World>> {
     Router::new()
+        .merge(withings::routes())
+        .merge(fitbit::routes())
         .route("/_sim/health", get(world::health))
         .route("/_sim/clock", get(world::clock).put(world::set_clock))
         .route("/_sim/latency", put(world::set_latency))
@@ -92,4 +104,5 @@ pub(crate) fn routes() -> Router<Arc<World>> {
         .route("/_sim/strava/athletes/{id}/grant", post(strava::grant))
         .route("/_sim/strava/athletes/{id}/expire", post(strava::expire))
         .route("/_sim/strava/athletes/{id}/revoke", post(strava::revoke))
+        .merge(garmin::routes())
 }

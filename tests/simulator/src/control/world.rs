@@ -151,13 +151,14 @@ pub(super) struct LogQuery {
     since: u64,
     limit: usize,
     athlete: Option<u64>,
+    user: Option<String>,
     /// Paths that begin so.
     path: String,
 }
 
 impl Default for LogQuery {
     fn default() -> Self {
-        Self { since: 0, limit: 10_000, athlete: None, path: String::new() }
+        Self { since: 0, limit: 10_000, athlete: None, user: None, path: String::new() }
     }
 }
 
@@ -166,6 +167,7 @@ pub(super) async fn log(State(world): Sim, Query(query): Query<LogQuery>) -> Ans
     let next = entries.last().map_or(query.since, |entry| entry.seq);
     entries.retain(|entry| {
         query.athlete.is_none_or(|athlete| entry.athlete == Some(athlete))
+            && query.user.as_ref().is_none_or(|user| entry.user.as_ref() == Some(user))
             && entry.path.starts_with(&query.path)
     });
     answer(200, &json!({ "entries": entries, "next": next }))

@@ -99,6 +99,14 @@ fn answer(world: &World, host: Host, query: Option<&str>) -> Response {
     json(200, ask.answer(host, world.config.seed, now, lag_days))
 }
 
+/// What a scripted refusal with this status says.
+pub(crate) fn reason(status: u16) -> &'static str {
+    match status {
+        429 => "Minutely API request limit exceeded. Please try again in one minute.",
+        _ => "Something went wrong.",
+    }
+}
+
 /// Open-Meteo's error body.
 pub(crate) fn refusal(status: u16, reason: &str) -> Response {
     json(status, serde_json::json!({ "error": true, "reason": reason }).to_string())

@@ -7,12 +7,13 @@ use std::collections::HashMap;
 
 use chrono::NaiveDate;
 
-use super::calendar::{self, Start};
-use super::edit::{self, Edit, EditError};
+use super::edit::{self, Edit};
 use super::generate::{self, Subject};
 use super::marks::{Mark, Marks};
-use super::person::Person;
 use super::sports::SPORTS;
+use crate::calendar::{self, Start};
+use crate::patch::EditError;
+use crate::person::Person;
 
 /// Identifiers an athlete's activities may use; the next athlete's begin after them.
 pub(super) const IDS_PER_ATHLETE: u64 = 10_000_000;

@@ -1,21 +1,19 @@
-//! Strava's consent page, clicked through by a person or passed by a test.
+//! What Strava asks of a request for consent, and what it sends back.
 //!
-//! `GET /oauth/authorize` as documented shows a page with a form for each athlete. What the form
-//! sends is the shortcut for tests: `auto=<athlete id>` consents at once, `auto=new` creates an
-//! athlete first, `auto=deny` refuses; `granted=<scope>` (repeated, or comma-separated) unticks
-//! whatever it does not name.
+//! The page itself, and the shortcut that passes it without a click, is `consent_page`.
 
-use std::fmt::Write;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use axum::extract::{RawQuery, State};
 use axum::response::Response;
 use url::Url;
 
+use super::athlete::Athlete;
 use super::errors::Refusal;
 use super::oauth::check_client;
 use super::population::Population;
-use crate::http::{self, Fields, HTML};
+use crate::consent_page::{Choice, Page, choice, granted, send_back};
+use crate::http::Fields;
 use crate::locks::{locked, reading};
 use crate::world::World;
 
@@ -46,80 +44,31 @@ pub(super) async fn authorize(
     if asked.iter().any(|scope| !SCOPES.contains(scope)) {
         return Err(bad("scope"));
     }
-    let athlete = match fields.one("auto") {
-        None => return Ok(http::reply(200, HTML, page(&world, &fields, &asked))),
-        Some("deny") => return back(redirect, &fields, &[("error", "access_denied")]),
-        Some("new") => world.strava.add_athlete(&world, &Population::default()).ok(),
-        Some(id) => id.parse().ok().filter(|&id| world.strava.athlete(id).is_some()),
+    let athlete = match choice(&fields) {
+        Choice::Open => return Ok(page(&world, &fields, &asked)),
+        Choice::Deny => {
+            let denied = send_back(redirect, &fields, &[("error", "access_denied")]);
+            return denied.ok_or(bad("redirect_uri"));
+        }
+        Choice::New => world.strava.add_athlete(&world, &Population::default()).ok(),
+        Choice::User(id) => id.parse().ok().filter(|&id| world.strava.athlete(id).is_some()),
     };
     let athlete = athlete.ok_or(Refusal::NotFound { resource: "Athlete", field: "id" })?;
-    let granted: Vec<&str> = fields.all("granted").flat_map(|list| list.split(',')).collect();
-    let scope = if granted.is_empty() {
-        asked.join(",")
-    } else {
-        asked.into_iter().filter(|scope| granted.contains(scope)).collect::<Vec<_>>().join(",")
-    };
+    let scope = granted(&fields, &asked).join(",");
     let code = locked(&world.strava.tokens).authorize(athlete, &scope);
-    back(redirect, &fields, &[("code", &code), ("scope", &scope)])
+    let answer = [("code", code.as_str()), ("scope", &scope)];
+    send_back(redirect, &fields, &answer).ok_or(bad("redirect_uri"))
 }
 
-fn back(mut to: Url, fields: &Fields, answer: &[(&str, &str)]) -> Result<Response, Refusal> {
-    let state = fields.one("state").unwrap_or_default();
-    to.query_pairs_mut().append_pair("state", state).extend_pairs(answer);
-    let bad = Refusal::Invalid { resource: "Application", field: "redirect_uri" };
-    http::redirect(to.as_str()).ok_or(bad)
-}
-
-fn page(world: &World, fields: &Fields, asked: &[&str]) -> String {
-    let mut page = String::from(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\">\
-         <title>Authorize (simulated Strava)</title><style>body{font:16px system-ui;max-width:34rem;\
-         margin:3rem auto;padding:0 1rem}form{margin:1rem 0}button{font:inherit;padding:.4rem 1rem}\
-         </style><h1>Authorize the application?</h1><p>This is a simulated Strava. Choose who you are.</p>",
-    );
-    for athlete in world.strava.athletes() {
+fn page(world: &World, fields: &Fields, asked: &[&str]) -> Response {
+    let person = |athlete: Arc<RwLock<Athlete>>| {
         let athlete = reading(&athlete);
         let name = format!("{} {}", athlete.person.first_name, athlete.person.last_name);
-        let label = format!("Authorize as {name} ({} activities)", athlete.range(None, None).len());
-        form(&mut page, fields, Some(asked), &athlete.id.to_string(), &label);
-    }
-    form(&mut page, fields, Some(asked), "new", "Authorize as a new athlete");
-    form(&mut page, fields, None, "deny", "Cancel");
-    page
-}
-
-fn form(page: &mut String, fields: &Fields, scopes: Option<&[&str]>, auto: &str, label: &str) {
-    page.push_str("<form method=\"get\">");
-    for name in ["client_id", "redirect_uri", "response_type", "scope", "state", "approval_prompt"]
-    {
-        if let Some(value) = fields.one(name) {
-            // Writing to a string does not fail.
-            let _written = write!(
-                page,
-                "<input type=\"hidden\" name=\"{name}\" value=\"{}\">",
-                escaped(value)
-            );
-        }
-    }
-    if let Some(scopes) = scopes {
-        // Sent even when every box is unticked, so that nothing granted is not everything granted.
-        page.push_str("<input type=\"hidden\" name=\"granted\" value=\"none\">");
-        for scope in scopes {
-            let _written = write!(
-                page,
-                "<label><input type=\"checkbox\" name=\"granted\" value=\"{scope}\" checked> {scope}</label><br>"
-            );
-        }
-    }
-    let _written = write!(
-        page,
-        "<button name=\"auto\" value=\"{}\">{}</button></form>",
-        escaped(auto),
-        escaped(label)
-    );
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+        let held = athlete.range(None, None).len();
+        (athlete.id.to_string(), format!("{name} ({held} activities)"))
+    };
+    let carried =
+        ["client_id", "redirect_uri", "response_type", "scope", "state", "approval_prompt"];
+    let people = world.strava.athletes().into_iter().map(person).collect();
+    Page { provider: "Strava", fields, carried: &carried, scopes: asked, people }.show()
 }

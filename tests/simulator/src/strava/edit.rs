@@ -1,28 +1,12 @@
-//! Changing an activity's text field by field.
+//! An activity as edited, and the facts that counting must know about it.
 //!
-//! Works on JSON text, not on types, so that a test can put anything into any field: a word for a
-//! distance, a character that a database refuses. Must not know where activities are kept.
-
-use std::collections::BTreeMap;
+//! Must not know where activities are kept.
 
 use chrono::DateTime;
-use serde_json::value::RawValue;
 
 use super::marks::{Mark, Marks};
+use crate::patch::{EditError, Fields, patched, read, text};
 use crate::places::nearest_city;
-
-type Fields = BTreeMap<String, Box<RawValue>>;
-
-/// Why an activity could not be changed.
-#[derive(Debug, thiserror::Error)]
-pub enum EditError {
-    /// The patch is not a JSON object.
-    #[error("a patch is a JSON object of fields")]
-    NotAnObject(#[source] serde_json::Error),
-    /// The patch names a field that identifies the activity.
-    #[error("{0} is fixed")]
-    Fixed(&'static str),
-}
 
 /// An activity as edited, and what counting must know about it.
 #[derive(Debug)]
@@ -47,15 +31,8 @@ impl Edit {
 }
 
 pub(super) fn apply(json: &str, patch: &str) -> Result<Edit, EditError> {
-    let mut fields: Fields = serde_json::from_str(json).map_err(EditError::NotAnObject)?;
-    let patch: Fields = serde_json::from_str(patch).map_err(EditError::NotAnObject)?;
-    for fixed in ["id", "athlete"] {
-        if patch.contains_key(fixed) {
-            return Err(EditError::Fixed(fixed));
-        }
-    }
-    fields.extend(patch);
-    let json = serde_json::to_string(&fields).map_err(EditError::NotAnObject)?;
+    let fields = patched(json, patch, &["id", "athlete"])?;
+    let json = text(&fields)?;
     let start = read::<String>(&fields, "start_date")
         .and_then(|text| DateTime::parse_from_rfc3339(&text).ok())
         .map(|time| time.timestamp());
@@ -79,10 +56,6 @@ pub(super) fn extend(
         fields.insert(name, serde_json::value::to_raw_value(&value).ok()?);
     }
     serde_json::to_string(&fields).ok()
-}
-
-fn read<T: serde::de::DeserializeOwned>(fields: &Fields, name: &str) -> Option<T> {
-    serde_json::from_str(fields.get(name)?.get()).ok()
 }
 
 #[cfg(test)]

@@ -4,16 +4,16 @@
 
 use std::borrow::Cow;
 
-use super::calendar::Start;
 use super::marks::{Mark, Marks};
 use super::origin::Origin;
-use super::person::Person;
 use super::polyline;
 use super::sports::{self, Family, SPORTS, Sport};
 use super::summary::{MetaAthlete, PolylineMap, Position, Stamp, SummaryActivity};
 use super::zoned::Zoned;
+use crate::calendar::Start;
 use crate::dice::Dice;
 use crate::numbers::{float, round_to, rounded};
+use crate::person::Person;
 use crate::places::{PLACES, Place};
 
 const FACTS: u64 = 0x66_61;

@@ -133,7 +133,11 @@ impl Simulator {
     /// What must never be in anybody's log: tokens given out, dead refresh tokens too, and unused codes.
     #[must_use]
     pub fn secrets(&self) -> Vec<String> {
-        locked(&self.0.strava.tokens).secrets()
+        let mut secrets = locked(&self.0.strava.tokens).secrets();
+        secrets.extend(crate::fitbit::secrets(&self.0));
+        secrets.extend(self.garmin_secrets());
+        secrets.extend(self.withings_secrets());
+        secrets
     }
 
     /// A pair as if a code had been exchanged just now.

@@ -5,7 +5,6 @@
 
 mod api;
 mod athlete;
-mod calendar;
 mod consent;
 mod edit;
 mod errors;
@@ -15,7 +14,6 @@ mod marks;
 mod oauth;
 mod origin;
 mod paging;
-mod person;
 mod polyline;
 mod population;
 mod profile;
@@ -43,13 +41,12 @@ use paging::Paging;
 use quota::Windows;
 use tokens::Tokens;
 
-pub use edit::EditError;
 pub(crate) use errors::Refusal;
 pub use handle::{FULL_SCOPE, TruePage};
 pub use population::{AthleteSummary, Population, StartRange};
 pub(crate) use quota::told;
 pub use quota::{Allowance, Standing, StravaCalls, StravaQuota, StravaWindows};
-pub use tokens::{Tally, TokenPair};
+pub use tokens::TokenPair;
 
 /// Paths that belong to Strava begin with this.
 pub(crate) const PREFIX: &str = "/strava";
@@ -152,6 +149,7 @@ pub(crate) fn routes() -> Router<Arc<World>> {
         .route("/strava/oauth/authorize", get(consent::authorize))
         .route("/strava/oauth/token", post(oauth::token))
         .route("/strava/oauth/deauthorize", post(oauth::deauthorize))
+        .route("/strava/oauth/revoke", post(oauth::revoke))
         .route("/strava/api/v3/athlete", get(api::athlete))
         .route("/strava/api/v3/athlete/activities", get(api::activities))
         .route("/strava/api/v3/activities/{id}", get(api::activity))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use bytes::Bytes;
 use serde_json::json;
@@ -12,6 +12,7 @@ use serde_json::json;
 use super::errors::{BAD_CLIENT, Refusal};
 use super::profile;
 use super::tokens::{Bearer, TokenPair};
+use crate::credentials;
 use crate::http::{self, Fields};
 use crate::locks::{locked, reading};
 use crate::world::World;
@@ -73,12 +74,33 @@ pub(super) async fn deauthorize(
     body: Bytes,
 ) -> Result<Response, Refusal> {
     let fields = fields(&headers, query.as_deref(), &body);
-    let token = bearer_text(&headers).or_else(|| fields.one("access_token"));
+    let token = credentials::bearer(&headers).or_else(|| fields.one("access_token"));
     let token = token.ok_or(Refusal::Unauthorized)?;
     let mut tokens = locked(&world.strava.tokens);
     let bearer = tokens.bearer(token, world.clock.now()).ok_or(Refusal::Unauthorized)?;
     tokens.revoke(bearer.athlete);
     Ok(http::json(200, json!({ "access_token": token }).to_string()))
+}
+
+/// `POST /oauth/revoke`, which replaces `deauthorize`: the application proves itself with Basic
+/// credentials and sends one of the athlete's tokens, whichever. 200 also when that is dead already.
+pub(super) async fn revoke(
+    State(world): State<Arc<World>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, Refusal> {
+    let application = credentials::basic(&headers).ok_or(BAD_CLIENT)?;
+    if world.config.strava_application.as_ref().is_some_and(|known| *known != application) {
+        return Err(BAD_CLIENT);
+    }
+    let fields = fields(&headers, None, &body);
+    let missing = Refusal::Invalid { resource: "Application", field: "token" };
+    let token = fields.one("token").filter(|token| !token.is_empty()).ok_or(missing)?;
+    let mut tokens = locked(&world.strava.tokens);
+    if let Some(athlete) = tokens.holder(token) {
+        tokens.revoke(athlete);
+    }
+    Ok(http::json(200, "{}"))
 }
 
 /// Refuses an application that Strava does not know; with `secret`, also one that cannot prove
@@ -106,12 +128,6 @@ pub(crate) fn fields(headers: &HeaderMap, query: Option<&str>, body: &[u8]) -> F
 
 /// Who asks. A token in the query is not looked at: Strava stops taking it there.
 pub(crate) fn bearer(world: &World, headers: &HeaderMap) -> Option<Bearer> {
-    let token = bearer_text(headers)?;
+    let token = credentials::bearer(headers)?;
     locked(&world.strava.tokens).bearer(token, world.clock.now())
-}
-
-fn bearer_text(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::athlete::Athlete;
 use super::marks::Mark;
-use super::tokens::Tally;
 use crate::places::PLACES;
+use crate::tally::Tally;
 
 /// What to draw an athlete from. The same seed, size and end give the same history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

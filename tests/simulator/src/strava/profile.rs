@@ -50,7 +50,11 @@ pub(super) fn detailed(athlete: &Athlete) -> Value {
         "mutual_friend_count": 0,
         "athlete_type": 1,
         "date_preference": "%m/%d/%Y",
-        "measurement_preference": "meters",
+        "measurement_preference": if PLACES[usize::from(athlete.person.home)].country == "United States" {
+            "feet"
+        } else {
+            "meters"
+        },
         "postable_clubs_count": 0,
         "clubs": [],
         "ftp": null,

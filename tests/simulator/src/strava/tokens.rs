@@ -13,6 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::Serialize;
 
 use crate::dice::Dice;
+use crate::tally::Tally;
 
 /// Seconds that an access token lives.
 const LIFETIME_S: i64 = 21_600;
@@ -78,19 +79,6 @@ impl Bearer {
     pub(super) fn may(&self, any_of: &[&str]) -> bool {
         self.scope.split(',').any(|scope| any_of.contains(&scope))
     }
-}
-
-/// What an athlete's tokens went through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    /// Codes turned into tokens.
-    pub exchanges: u64,
-    /// Refresh requests answered with a pair, changed or not.
-    pub refreshes: u64,
-    /// Of those, the ones that brought a new pair.
-    pub rotations: u64,
-    /// Refresh requests with a token that had already been replaced.
-    pub refused_refreshes: u64,
 }
 
 impl Tokens {
@@ -191,6 +179,13 @@ impl Tokens {
     pub(super) fn owner(&self, secret: &str) -> Option<u64> {
         let code = self.codes.get(secret).map(|code| code.athlete);
         code.or_else(|| self.grants.get(self.refresh.get(secret)?).map(|grant| grant.athlete))
+    }
+
+    /// Whose living or expired access token, or refresh token, this is.
+    pub(super) fn holder(&self, token: &str) -> Option<u64> {
+        let access = self.access.get(token).map(|access| access.grant);
+        let grant = access.or_else(|| self.refresh.get(token).copied())?;
+        self.grants.get(&grant).map(|grant| grant.athlete)
     }
 
     /// Makes all access tokens of the athlete end `seconds` from now (0: they are dead).

@@ -132,3 +132,20 @@ async fn a_history_holds_every_oddity_of_real_ones() {
         }
     }
 }
+
+#[tokio::test]
+async fn the_profile_tells_the_units_that_people_at_home_use() {
+    let world = World::new().await;
+    let mut seen = HashSet::new();
+    for seed in 0..20 {
+        let athlete = world.sim().add_athlete(&ten_years(seed, 1)).unwrap();
+        let token =
+            world.sim().grant(athlete, paceline_simulator::FULL_SCOPE).unwrap().access_token;
+        let profile: Value = world.strava(&token, "athlete").await.json().await.unwrap();
+        let american = profile["country"] == "United States";
+        let units = profile["measurement_preference"].as_str().unwrap().to_owned();
+        assert_eq!(units, if american { "feet" } else { "meters" });
+        seen.insert(units);
+    }
+    assert_eq!(seen.len(), 2);
+}

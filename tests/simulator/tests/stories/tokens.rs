@@ -1,6 +1,6 @@
 //! Strava's tokens over HTTP: exchange, rotation, refusal, revocation.
 
-use paceline_simulator::{Config, FULL_SCOPE, StartRange, StravaApplication, Tally};
+use paceline_simulator::{Application, Config, FULL_SCOPE, StartRange, Tally};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -100,7 +100,7 @@ async fn a_missing_scope_is_a_401_of_its_own() {
 
 #[tokio::test]
 async fn only_the_registered_application_gets_tokens_when_there_is_one() {
-    let known = StravaApplication { client_id: "5".to_owned(), client_secret: "right".to_owned() };
+    let known = Application { client_id: "5".to_owned(), client_secret: "right".to_owned() };
     let config = Config { strava_application: Some(known), ..Config::default() };
     let world = World::with(config).await;
     let (athlete, _) = world.athlete(1);
@@ -126,4 +126,24 @@ async fn deauthorizing_ends_access_and_refresh() {
     assert_eq!(world.strava(&pair.access_token, "athlete").await.status(), 401);
     let form = [("grant_type", "refresh_token"), ("refresh_token", pair.refresh_token.as_str())];
     assert_eq!(world.token(&form).await.status(), 400);
+}
+
+#[tokio::test]
+async fn revoking_takes_basic_credentials_and_either_token_and_does_not_mind_a_dead_one() {
+    let world = World::new().await;
+    let (athlete, _) = world.athlete(1);
+    let ask = |token: &str| {
+        let request = world.http.post(world.url("/strava/oauth/revoke"));
+        request.form(&[("token", token), ("token_type_hint", "refresh_token")])
+    };
+    let pair = world.sim().grant(athlete, FULL_SCOPE).unwrap();
+    let unproven = json(ask(&pair.refresh_token).send().await.unwrap()).await;
+    assert_eq!(unproven, (400, refusal("Application", "client_id")));
+    let proven = |token: &str| ask(token).basic_auth("5", Some("s")).send();
+    assert_eq!(proven(&pair.refresh_token).await.unwrap().status(), 200);
+    assert_eq!(world.strava(&pair.access_token, "athlete").await.status(), 401);
+    assert_eq!(proven(&pair.refresh_token).await.unwrap().status(), 200);
+    let pair = world.sim().grant(athlete, FULL_SCOPE).unwrap();
+    assert_eq!(proven(&pair.access_token).await.unwrap().status(), 200);
+    assert_eq!(world.strava(&pair.access_token, "athlete").await.status(), 401);
 }

@@ -22,14 +22,14 @@ use paceline_tests::{
 use paceline_worker::{
     job::App,
     providers::{
+        Registry,
         http::{Http, HttpOptions},
-        strava::{Strava, StravaConfig},
     },
     queue,
     weather::{Weather, WeatherConfig},
 };
 use std::{sync::Arc, time::Duration};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// All of them are in this process, so they share connections.
 const CONNECTIONS: u32 = 16;
@@ -57,17 +57,16 @@ pub(crate) async fn beats(report: &mut Report, plan: &Plan) -> Result<()> {
             listening: deaf.clone(),
             notifier: notifier.clone(),
             keys: Keyring::generate("proof")?.parse()?,
-            strava: Arc::new(Strava::new(
-                StravaConfig::new("1", "a secret".into()),
-                Http::new("strava", HttpOptions::default())?,
-            )),
+            providers: Registry::default(),
             weather: Arc::new(Weather::new(
                 WeatherConfig::default(),
                 Http::new("open_meteo", HttpOptions::default())?,
             )),
             worker: config.worker,
+            vital: TaskTracker::new(),
         };
-        running.push(queue::run(config, app, drain.clone()));
+        let slots = Arc::new(tokio::sync::Semaphore::new(config.slots));
+        running.push(queue::run(config, app, slots, drain.clone()));
     }
     let measured = async {
         let measured = measure(report, plan, &db).await;

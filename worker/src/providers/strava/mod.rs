@@ -3,23 +3,23 @@
 //!
 //! It knows neither jobs nor the database.
 
+mod accounts;
 mod record;
 mod refusal;
+mod source;
 #[cfg(test)]
 mod tests;
 
 pub use record::{items, read};
 
 use super::{
-    Detail, Error, Page,
+    Error,
     http::{Failure, Http},
 };
 use crate::budget::{Call, Limit, Meter, Terms, Tier};
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use paceline_shared::{
-    Provider,
-    db::{connection_secrets::Tokens, connections::State},
-};
+use paceline_shared::{Provider, db::connection_secrets::Tokens};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -45,6 +45,8 @@ const CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(500).expect("not zero");
 
 const ACTIVITIES: &str = "athlete/activities";
 const TOKEN: &str = "oauth/token";
+const ATHLETE: &str = "athlete";
+const DEAUTHORIZE: &str = "oauth/deauthorize";
 
 /// Where Strava is, and which application we are there.
 #[derive(Clone, Debug)]
@@ -95,41 +97,6 @@ impl StravaConfig {
     }
 }
 
-/// What a code bought.
-#[derive(Clone, Debug)]
-pub struct Exchanged {
-    /// Strava's id of the athlete.
-    pub account_id: String,
-    /// The scopes that the user accepted.
-    pub scopes: Vec<String>,
-    /// `Limited` where one that we ask for is missing, else `Active`.
-    pub state: State,
-    /// The first pair.
-    pub tokens: Tokens,
-}
-
-/// Why a refresh gave no tokens.
-#[derive(Debug, thiserror::Error)]
-pub enum RefreshError {
-    /// The refresh token is dead: the user must connect again.
-    #[error("the refresh token is not accepted")]
-    Invalid(Detail),
-    /// Anything else. Says nothing about the refresh token.
-    #[error(transparent)]
-    Failed(Error),
-}
-
-/// Why a code bought nothing.
-#[derive(Debug, thiserror::Error)]
-pub enum ExchangeError {
-    /// The code is used up, too old, or none: the user must start again.
-    #[error("the code is not accepted")]
-    CodeInvalid(Detail),
-    /// Anything else.
-    #[error(transparent)]
-    Failed(Error),
-}
-
 /// A client of Strava for one application.
 #[derive(Clone)]
 pub struct Strava {
@@ -169,6 +136,10 @@ impl Strava {
         self.meter.as_ref().map_or_else(|| self.http.clone(), |m| self.http.behind(m.gate(&call)))
     }
 
+    fn url(&self, path: &str) -> String {
+        format!("{}/{path}", self.config.api_base.trim_end_matches('/'))
+    }
+
     /// A page of the athlete's activities that began within `range`, oldest first; the first page
     /// is number 1.
     ///
@@ -181,7 +152,7 @@ impl Strava {
         page: i32,
         tier: Tier,
     ) -> Result<Page, Error> {
-        let url = format!("{}/{ACTIVITIES}", self.config.api_base.trim_end_matches('/'));
+        let url = self.url(ACTIVITIES);
         let (after, before) = borders(range);
         let mut query =
             vec![("after", after), ("page", page.into()), ("per_page", PAGE_SIZE.into())];
@@ -198,52 +169,6 @@ impl Strava {
         Ok(Page { items: answer.data, body: answer.body })
     }
 
-    /// Buys the next pair. While the access token has more than an hour left, Strava answers with
-    /// the same pair; when the refresh token changes, the old one is dead at once.
-    pub async fn refresh(&self, refresh: &SecretString) -> Result<Tokens, RefreshError> {
-        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose_secret())];
-        match self.token(&form, false).await {
-            Ok(grant) => Ok(grant.tokens()),
-            Err(Failure::Refused(refused)) if refusal::names(&refused, "RefreshToken") => {
-                Err(RefreshError::Invalid(refusal::told(*refused)))
-            }
-            Err(failure) => Err(RefreshError::Failed(refusal::token_error(failure))),
-        }
-    }
-
-    /// Buys the first pair. `accepted`: the `scope` that came back beside the code; commas between.
-    pub async fn exchange(
-        &self,
-        code: &SecretString,
-        accepted: &str,
-    ) -> Result<Exchanged, ExchangeError> {
-        let form = [("grant_type", "authorization_code"), ("code", code.expose_secret())];
-        let grant = match self.token(&form, true).await {
-            Ok(grant) => grant,
-            Err(Failure::Refused(refused)) if refusal::names(&refused, "AuthorizationCode") => {
-                return Err(ExchangeError::CodeInvalid(refusal::told(*refused)));
-            }
-            Err(failure) => return Err(ExchangeError::Failed(refusal::token_error(failure))),
-        };
-        let Some(account_id) = grant.athlete.as_ref().and_then(|athlete| record::id(&athlete.id))
-        else {
-            return Err(ExchangeError::Failed(Error::Temporary(Detail {
-                message: "the token came without an athlete".to_owned(),
-                endpoint: TOKEN.to_owned(),
-                status: Some(200),
-                tries: 1,
-            })));
-        };
-        let scopes: Vec<String> = accepted
-            .split([',', ' '])
-            .filter(|scope| !scope.is_empty())
-            .map(str::to_owned)
-            .collect();
-        let all = SCOPES.iter().all(|asked| scopes.iter().any(|scope| scope == asked));
-        let state = if all { State::Active } else { State::Limited };
-        Ok(Exchanged { account_id, scopes, state, tokens: grant.tokens() })
-    }
-
     async fn token(&self, form: &[(&str, &str)], past_breaker: bool) -> Result<Grant, Failure> {
         let url = format!("{}/token", self.config.oauth_base.trim_end_matches('/'));
         let application = [
@@ -258,6 +183,15 @@ impl Strava {
             .await?;
         Ok(answer.data)
     }
+}
+
+/// A page of activities as Strava sent it.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// The body, a complete and readable answer.
+    pub body: Bytes,
+    /// Items in it; 0 is the end.
+    pub items: i32,
 }
 
 /// An answer of the token endpoint.

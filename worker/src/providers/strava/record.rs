@@ -5,7 +5,7 @@
 
 use crate::providers::{Glance, Item, Unreadable};
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
-use paceline_shared::activity::{Activity, Position};
+use paceline_shared::activity::{Activity, Position, Upstream};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -70,6 +70,8 @@ struct Full<'a> {
     start_latlng: Option<&'a RawValue>,
     #[serde(borrow)]
     end_latlng: Option<&'a RawValue>,
+    #[serde(borrow)]
+    external_id: Option<&'a RawValue>,
 }
 
 /// The items of a page, in order. Fails only when the body is no array, which
@@ -87,6 +89,7 @@ fn glance(raw: &str) -> Glance {
         sport_type: sport_type(brief.sport_type, brief.older_type),
         start_at: brief.start_date.and_then(instant),
         start: brief.start_latlng.and_then(position),
+        distinct: None,
     }
 }
 
@@ -128,6 +131,11 @@ pub fn read(raw: &str) -> Result<Activity, Unreadable> {
         utc_offset_s: given_offset.or_else(|| offset(seconds_east)),
         start: full.start_latlng.and_then(position),
         end: full.end_latlng.and_then(position),
+        // Only the detailed activity has them.
+        energy_j: None,
+        steps: None,
+        upstream: full.external_id.and_then(upstream),
+        revision: None,
     })
 }
 
@@ -137,6 +145,15 @@ fn object<'a, T: Deserialize<'a>>(raw: &'a str) -> Result<T, Unreadable> {
         return Err(Unreadable("no object".to_owned()));
     }
     serde_json::from_str(raw).map_err(|error| Unreadable(format!("no activity: {error}")))
+}
+
+/// Garmin's uploads name the activity as `garmin_push_<id>` or `garmin_ping_<id>`. For a few weeks of 2015 a start
+/// time stood there instead; files have their name.
+fn upstream(raw: &RawValue) -> Option<Upstream> {
+    let text = string(raw)?;
+    let id = text.strip_prefix("garmin_push_").or_else(|| text.strip_prefix("garmin_ping_"))?;
+    let is_id = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+    is_id.then(|| Upstream { provider: "garmin".to_owned(), record_id: Some(id.to_owned()) })
 }
 
 fn odd(field: &str) -> Unreadable {

@@ -1,7 +1,7 @@
 //! Against a server that answers with what a test tells it and keeps what it was asked.
 
 use super::*;
-use crate::providers::http::HttpOptions;
+use crate::providers::{Accounts as _, ExchangeError, RefreshError, http::HttpOptions};
 use axum::{
     Router,
     body::Bytes,
@@ -210,11 +210,31 @@ async fn a_code_buys_an_account_with_the_scopes_that_were_accepted() {
     let fake = Fake::new((200, &[], FIRST_PAIR)).await;
     let all = fake.strava.exchange(&"c-1".into(), &SCOPES.join(",")).await.unwrap();
     assert_eq!(all.account_id, "98765432109876543210");
-    assert_eq!((all.state, all.scopes), (State::Active, SCOPES.map(str::to_owned).to_vec()));
+    let missing = |granted: &[String]| fake.strava.authorize_page().missing(granted);
+    assert_eq!(all.scopes, SCOPES);
+    assert!(missing(&all.scopes).is_empty());
     assert_eq!(all.tokens.access.expose_secret(), "a-1");
     assert!(fake.asked()[0].body.ends_with("&grant_type=authorization_code&code=c-1"));
     let some = fake.strava.exchange(&"c-1".into(), "read,activity:read").await.unwrap();
-    assert_eq!((some.state, some.scopes.len()), (State::Limited, 2));
+    assert_eq!(missing(&some.scopes), ["activity:read_all", "profile:read_all"]);
+}
+
+#[tokio::test]
+async fn a_good_bye_to_an_account_that_is_gone_already_is_one() {
+    let tokens = || Tokens {
+        access: "token-1".into(),
+        refresh: "r-1".into(),
+        expires_at: DateTime::UNIX_EPOCH,
+    };
+    for (said, ends) in
+        [((200, INVALID_TOKEN), true), ((401, INVALID_TOKEN), true), ((503, ""), false)]
+    {
+        let fake = Fake::new((said.0, &[], said.1)).await;
+        assert_eq!(fake.strava.deauthorize(&tokens(), "7").await.is_ok(), ends, "{said:?}");
+        let asked = fake.asked().remove(0);
+        assert_eq!((asked.path.as_str(), asked.query.as_str()), ("/oauth/deauthorize", ""));
+        assert_eq!(asked.headers["authorization"], "Bearer token-1");
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ pub(super) fn queued(facts: &Facts) -> Vec<Reason> {
     let mut reasons = held_by_lanes(facts);
     reasons.extend(lane_full(facts));
     reasons.extend(lack_of_workers(facts));
-    if facts.crashes >= SUSPECT {
+    if facts.crashes >= SUSPECT && !facts.kept {
         let message = format!(
             "{} workers were lost at the checkpoint where it is: it runs alone, once a worker has nothing else.",
             facts.crashes
@@ -51,6 +51,9 @@ pub(super) fn queued(facts: &Facts) -> Vec<Reason> {
 
 /// What pauses, breakers and blocks say about it.
 pub(super) fn held_by_lanes(facts: &Facts) -> Vec<Reason> {
+    if facts.kept {
+        return vec![];
+    }
     let mut reasons: Vec<Reason> = facts
         .lanes
         .iter()
@@ -79,8 +82,10 @@ fn held_by(lane: &Lane, facts: &Facts) -> Vec<Reason> {
         let next = lane.breaker.until.map_or_else(String::new, |until| {
             format!("; the next call to find out may be made at {}", at(until))
         });
-        let message =
-            format!("The breaker of {title} is {}: {why}{next}.", spoken(&lane.breaker.state));
+        let message = format!(
+            "The breaker of {title} is {}: {why}{next}; an operator may close it sooner.",
+            spoken(&lane.breaker.state)
+        );
         reasons.push(Reason::new(Code::BreakerOpen, message).until(lane.breaker.until));
     }
     if let Some(block) = lane.block.as_ref().filter(|block| facts.class < block.below) {
@@ -89,7 +94,7 @@ fn held_by(lane: &Lane, facts: &Facts) -> Vec<Reason> {
             scope => format!(" (budget {scope})"),
         };
         let message = format!(
-            "It waits for {} because {}{scope}.",
+            "It waits for {} because {}{scope}; an operator may unblock it sooner.",
             at(block.until),
             cause(&block.reason, title)
         );
@@ -105,7 +110,7 @@ fn spoken(breaker: &str) -> &str {
 fn lane_full(facts: &Facts) -> Option<Reason> {
     let lane = facts.lanes.iter().find(|lane| lane.provider == Some(facts.provider))?;
     let most = lane.max_running?;
-    (facts.running_in_lane >= i64::from(most)).then(|| {
+    (facts.running_in_lane >= i64::from(most) && !facts.kept).then(|| {
         let title = facts.provider.title();
         let running = grouped(facts.running_in_lane);
         let message = format!("{running} of at most {most} syncs with {title} run already.");
@@ -147,7 +152,7 @@ pub(super) fn lack_of_workers(facts: &Facts) -> Option<Reason> {
     }
     let slots: i64 = working.iter().map(|worker| i64::from(worker.slots)).sum();
     let taken: i64 = working.iter().map(|worker| i64::from(worker.jobs)).sum();
-    (taken >= slots).then(|| {
+    (taken >= slots && !facts.kept).then(|| {
         let message = format!(
             "All {} slots of {} {} are taken.",
             grouped(slots),

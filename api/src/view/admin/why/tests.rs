@@ -65,6 +65,7 @@ fn free() -> Facts {
         now: now(),
         provider: Provider::Strava,
         class: 3,
+        kept: false,
         state: JobState::Queued,
         waiting_for: None,
         run_at: now() - minutes(1),
@@ -228,7 +229,17 @@ fn a_reason_is_a_sentence_with_the_facts_in_it() {
     for (facts, expected) in [
         (
             spent,
-            "It waits for 2027-01-15 08:15:00 UTC because the calls that Strava allows are spent (budget strava:all).",
+            "It waits for 2027-01-15 08:15:00 UTC because the calls that Strava allows are spent (budget strava:all); an operator may unblock it sooner.",
+        ),
+        (
+            with(|f| {
+                let breaker = &mut f.lanes[2].breaker;
+                breaker.state = "open".to_owned();
+                breaker.reason = Some("12 of 20 calls failed".to_owned());
+                breaker.until = Some(now() + minutes(1));
+            }),
+            "The breaker of Strava is open: 12 of 20 calls failed; the next call to find out may be made at \
+             2027-01-15 08:01:00 UTC; an operator may close it sooner.",
         ),
         (
             with(|f| f.lanes[0].pause = Some(pause(Some(now() + minutes(60))))),

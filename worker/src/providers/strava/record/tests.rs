@@ -45,6 +45,25 @@ fn glanced(activity: &Value) -> Glance {
     items(page.as_bytes()).unwrap().remove(0).glance
 }
 
+fn garmin(id: &str) -> Option<Upstream> {
+    Some(Upstream { provider: "garmin".to_owned(), record_id: Some(id.to_owned()) })
+}
+
+#[test]
+fn an_upload_from_garmin_names_the_activity_there() {
+    let from = |external_id: Value| mapped(&with("external_id", external_id)).upstream;
+    assert_eq!(from(json!("garmin_push_42")), garmin("42"));
+    assert_eq!(from(json!("garmin_ping_42")), garmin("42"));
+    for other in [
+        json!("garmin_push_2015-11-20-07-30-00"),
+        json!("garmin_push_"),
+        json!("morning.fit"),
+        Value::Null,
+    ] {
+        assert_eq!(from(other.clone()), None, "{other}");
+    }
+}
+
 #[test]
 fn a_whole_activity_is_mapped() {
     let expected = Activity {
@@ -65,6 +84,10 @@ fn a_whole_activity_is_mapped() {
         utc_offset_s: Some(-25200),
         start: Some(Position { lat: 37.83, lon: -122.26 }),
         end: Some(Position { lat: 37.84, lon: -122.27 }),
+        energy_j: None,
+        steps: None,
+        upstream: garmin("12345678987654321"),
+        revision: None,
     };
     assert_eq!(mapped(&sample()), expected);
 }

@@ -1,6 +1,6 @@
-//! When and where an athlete was active over the years.
+//! When and where a person was active over the years, at whichever provider.
 //!
-//! Owns the shape of a person's training: weekly rhythm, seasons, injuries, holidays, journeys to
+//! Owns the shape of their training: weekly rhythm, seasons, injuries, holidays, journeys to
 //! other time zones, and starts a few minutes either side of every daylight-saving change.
 //! Must not know what was done.
 
@@ -9,18 +9,18 @@ use chrono::{
 };
 use chrono_tz::Tz;
 
-use super::person::Person;
 use crate::dice::Dice;
 use crate::numbers::{count, float};
+use crate::person::Person;
 use crate::places::{CITIES, PLACES};
 
 /// The start of one activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Start {
+pub(crate) struct Start {
     /// Seconds since the Unix epoch.
-    pub(super) at: i64,
+    pub(crate) at: i64,
     /// Number in the table of places.
-    pub(super) place: u8,
+    pub(crate) place: u8,
 }
 
 struct Day {
@@ -36,7 +36,7 @@ const SPREAD: u64 = 0x73_70;
 const HOURS: u64 = 0x68_6f;
 
 /// `activities` starts in the `years` before `until` (excluded), in order of time.
-pub(super) fn starts(
+pub(crate) fn starts(
     person: &Person,
     activities: usize,
     years: u32,
@@ -65,6 +65,11 @@ pub(super) fn starts(
     }
     starts.sort_unstable();
     starts
+}
+
+/// Every day of the same years with the place they were at, by its number in the table of places.
+pub(crate) fn whereabouts(person: &Person, years: u32, until: NaiveDate) -> Vec<(NaiveDate, u8)> {
+    days(person, years, until).into_iter().map(|day| (day.date, day.place)).collect()
 }
 
 fn days(person: &Person, years: u32, until: NaiveDate) -> Vec<Day> {
@@ -147,7 +152,7 @@ fn on_day(person: &Person, day: &Day, number: u64, activities: usize, starts: &m
 }
 
 /// The instant of a local time; of two the earlier, of none the one an hour on.
-pub(super) fn instant(zone: Tz, date: NaiveDate, seconds: i64) -> i64 {
+pub(crate) fn instant(zone: Tz, date: NaiveDate, seconds: i64) -> i64 {
     let local = date.and_time(chrono::NaiveTime::MIN) + TimeDelta::seconds(seconds);
     let found = zone.from_local_datetime(&local).earliest();
     let found =

@@ -1,33 +1,34 @@
-//! Who an athlete is: name, home, body, kit. Drawn once from a seed.
+//! Who a user is, at whichever provider: name, home, body, kit. Drawn once from a seed, so that the same
+//! seed is the same person everywhere.
 //!
-//! Must not know single activities.
+//! Must not know single records.
 
 use crate::dice::Dice;
 use crate::numbers::round_to;
 use crate::places::CITIES;
 
-/// The traits that an athlete's activities and profile share.
+/// The traits that a person's records and profiles share.
 #[derive(Debug)]
 pub(crate) struct Person {
-    pub(super) seed: u64,
-    pub(super) first_name: &'static str,
-    pub(super) last_name: &'static str,
-    pub(super) sex: &'static str,
+    pub(crate) seed: u64,
+    pub(crate) first_name: &'static str,
+    pub(crate) last_name: &'static str,
+    pub(crate) sex: &'static str,
     /// Number in the table of places.
-    pub(super) home: u8,
-    pub(super) weight_kg: f64,
+    pub(crate) home: u8,
+    pub(crate) weight_kg: f64,
     /// Multiplies every speed.
-    pub(super) pace: f64,
-    pub(super) easy_heart_rate: f64,
-    pub(super) device: &'static str,
-    pub(super) bike: String,
-    pub(super) shoe: String,
+    pub(crate) pace: f64,
+    pub(crate) easy_heart_rate: f64,
+    pub(crate) device: &'static str,
+    pub(crate) bike: String,
+    pub(crate) shoe: String,
 }
 
 const PEOPLE: u64 = 0x70_65_6f;
 
 impl Person {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed, PEOPLE, 0);
         let (first_name, sex) = dice.pick(&FIRST_NAMES);
         Self {

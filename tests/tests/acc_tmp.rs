@@ -1,0 +1,4 @@
+//! x
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed")]
+#[path = "../stories/accounts.rs"]
+mod accounts;
