@@ -140,7 +140,8 @@ mod tests {
         let activity =
             (DateTime::from_timestamp_micros(1_735_689_600_123_456).unwrap(), Uuid::now_v7());
         assert_eq!(<(DateTime<Utc>, Uuid)>::from_text(&activity.to_text()).unwrap(), activity);
-        let Measured(at, id) = Measured::from_text(&Measured(activity.0, activity.1).to_text()).unwrap();
+        let Measured(at, id) =
+            Measured::from_text(&Measured(activity.0, activity.1).to_text()).unwrap();
         assert_eq!((at, id), activity);
         let night = (NaiveDate::from_ymd_opt(2026, 5, 3).unwrap(), Uuid::now_v7());
         assert_eq!(<(NaiveDate, Uuid)>::from_text(&night.to_text()).unwrap(), night);

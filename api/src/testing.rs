@@ -90,7 +90,8 @@ impl TestApp {
         config.consent = vec![consent(Provider::Strava, false), consent(Provider::Fitbit, true)];
         config.keys = Some(Keyring::generate("a").unwrap().parse().unwrap());
         config.render_metrics = std::sync::Arc::new(|| "some_metric 1\n".to_owned());
-        let app = App::new(&config, ([127, 0, 0, 1], 8080).into(), &CancellationToken::new()).unwrap();
+        let app =
+            App::new(&config, ([127, 0, 0, 1], 8080).into(), &CancellationToken::new()).unwrap();
         app.subjects.remember(SUBJECT.to_owned(), UserId::fresh());
         Self { router: router(app, BODY_LIMIT), secret }
     }

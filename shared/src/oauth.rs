@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn the_link_carries_everything_and_escapes_it() {
-        let link = page().link("s&1", Some("c="), "http://127.0.0.1:1/oauth/fitbit/callback").unwrap();
+        let link =
+            page().link("s&1", Some("c="), "http://127.0.0.1:1/oauth/fitbit/callback").unwrap();
         assert_eq!(
             link.as_str(),
             "https://example.org/authorize?client_id=us&redirect_uri=http%3A%2F%2F127.0.0.1%3A1%2Foauth%2Ffitbit%2Fcallback\

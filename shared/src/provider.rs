@@ -164,7 +164,9 @@ impl JobType {
 
 /// The text names no job type.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no job type; known are all, activities, measurements, daily, health and workouts")]
+#[error(
+    "{0:?} is no job type; known are all, activities, measurements, daily, health and workouts"
+)]
 pub struct UnknownJobType(pub String);
 
 impl FromStr for JobType {

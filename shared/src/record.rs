@@ -70,7 +70,10 @@ pub struct Measurement {
 
 /// A day's totals, or a night.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(missing_docs, reason = "the columns, each with its unit in its name or its comment in the migration")]
+#[expect(
+    missing_docs,
+    reason = "the columns, each with its unit in its name or its comment in the migration"
+)]
 pub struct DaySummary {
     /// The provider's id, as text.
     pub record_id: String,
@@ -91,7 +94,10 @@ pub struct DaySummary {
 
 /// What a day or a night sums up to. What the provider does not tell is `None`, never 0.
 #[derive(Clone, Debug, Default, PartialEq)]
-#[expect(missing_docs, reason = "the columns, each with its unit in its name or its comment in the migration")]
+#[expect(
+    missing_docs,
+    reason = "the columns, each with its unit in its name or its comment in the migration"
+)]
 pub struct Totals {
     pub steps: Option<i32>,
     pub distance_m: Option<f64>,

@@ -6,7 +6,7 @@ mod proofs;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use paceline_postgres::{Cluster, Options, test_home};
-use proofs::{bulk, fair, faults, limits, model, pipeline, queue, report::Report};
+use proofs::{bulk, fair, faults, limits, model, pipeline, queue, report::Report, truth};
 use std::{
     ffi::OsStr,
     io::Write as _,
@@ -54,6 +54,8 @@ enum Proof {
     Model(model::Options),
     /// Limits that a fleet keeps together: syncs of a provider at once, and calls to it, whoever is killed.
     Limits(limits::Options),
+    /// All providers at once, with edits, deletions, faults, kills and expiring tokens: what is stored is what they hold.
+    Truth(truth::Options),
 }
 
 fn main() -> ExitCode {
@@ -79,6 +81,7 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Proof::Bulk(options) => runtime.block_on(bulk::prove(options))?,
         Proof::Model(options) => runtime.block_on(model::prove(options))?,
         Proof::Limits(options) => runtime.block_on(limits::prove(options))?,
+        Proof::Truth(options) => runtime.block_on(truth::prove(options))?,
     };
     let text = match cli.output {
         Output::Table => report.to_string(),
@@ -97,6 +100,11 @@ fn on_a_private_server(cli: &Cli) -> Result<ExitCode> {
     if matches!(&cli.proof, Proof::Limits(_)) {
         // Sixteen workers.
         let options = Options { max_connections: 300, ..Options::new(homes.join("proofs-limits")) };
+        return again_on(&options, &[]);
+    }
+    if matches!(&cli.proof, Proof::Truth(_)) {
+        // A killed worker's connections linger beside those of the next one.
+        let options = Options { max_connections: 300, ..Options::new(homes.join("proofs-truth")) };
         return again_on(&options, &[]);
     }
     match &cli.proof {

@@ -11,7 +11,7 @@ use paceline_simulator::{
 use paceline_worker::{
     connect,
     providers::{
-        Code,
+        Accounts, Code,
         http::{Http, HttpOptions},
         strava::{Strava, StravaConfig},
     },
@@ -223,7 +223,6 @@ impl Stack {
 
     /// Connects an account as code exchange does.
     pub async fn connect(&self, user: UserId, athlete: u64, scope: &str) -> ConnectionId {
-        let keys: Keyring = self.keys.parse().expect("keys");
         let code = self.world().authorization_code(athlete, scope).expect("a code");
         let code = Code {
             code: code.into(),
@@ -231,9 +230,13 @@ impl Stack {
             redirect_uri: String::new(),
             accepted: Some(scope.to_owned()),
         };
-        connect::with_code(&self.db, &keys, &self.strava, user, &code)
-            .await
-            .expect("a connection")
+        self.link(user, &self.strava, &code).await
+    }
+
+    /// Connects an account of any provider, with a code.
+    pub async fn link(&self, user: UserId, accounts: &dyn Accounts, code: &Code) -> ConnectionId {
+        let keys: Keyring = self.keys.parse().expect("keys");
+        connect::with_code(&self.db, &keys, accounts, user, code).await.expect("a connection")
     }
 
     /// Requests for pages of an athlete's list, in the order of their answers.
@@ -275,6 +278,8 @@ pub const APP_RETURN_URL: &str = "my-app://connected";
 fn accounts(keys: &str, base: &str) -> Vec<String> {
     let strava = format!("{base}/strava/oauth");
     let withings = format!("{base}/withings");
+    let fitbit = format!("{base}/fitbit");
+    let garmin = format!("{base}/garmin");
     [
         ("--sealing-keys", keys),
         ("--return-url", RETURN_URL),
@@ -283,6 +288,10 @@ fn accounts(keys: &str, base: &str) -> Vec<String> {
         ("--strava-oauth-url", &strava),
         ("--withings-client-id", "1234"),
         ("--withings-account-url", &withings),
+        ("--fitbit-client-id", "1234"),
+        ("--fitbit-web-url", &fitbit),
+        ("--garmin-client-id", "1234"),
+        ("--garmin-connect-url", &garmin),
     ]
     .into_iter()
     .flat_map(|(name, value)| [name.to_owned(), value.to_owned()])

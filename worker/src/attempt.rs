@@ -26,7 +26,7 @@ pub enum Error {
     /// The job shall wait; no fault of its own.
     #[error("{message}")]
     Wait {
-        /// `rate_limit`, `quota_exceeded` or `breaker_open`.
+        /// `rate_limit`, `quota_exceeded`, `breaker_open` or `preparing`.
         reason: &'static str,
         /// How long.
         after: Duration,

@@ -18,7 +18,9 @@ pub mod weather;
 
 use budget::Books;
 use paceline_shared::{Provider, db, notify::Notifier, sealing::Keyring};
-use providers::{Registry, fitbit::Fitbit, http::Http, strava::Strava, withings::Withings};
+use providers::{
+    Registry, fitbit::Fitbit, garmin::Garmin, http::Http, strava::Strava, withings::Withings,
+};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -41,6 +43,8 @@ pub struct Config {
     pub withings: Option<providers::withings::WithingsConfig>,
     /// The addresses of Fitbit, or of a proxy, and our application there; `None`: we have none.
     pub fitbit: Option<providers::fitbit::FitbitConfig>,
+    /// Garmin's addresses and our application there; `None`: we have none.
+    pub garmin: Option<providers::garmin::GarminConfig>,
     /// When a provider's breaker opens.
     pub breaker: db::breakers::Rules,
     /// The weather service's addresses.
@@ -128,6 +132,11 @@ impl Worker {
             let http = Http::new("fitbit", config.http.clone())?;
             let meter = books.meter(fitbit.terms());
             registry = registry.with(Provider::Fitbit, Fitbit::new(fitbit, http).metered(meter));
+        }
+        if let Some(garmin) = config.garmin {
+            let http = Http::new("garmin", config.http.clone())?;
+            let meter = books.meter(garmin.terms());
+            registry = registry.with(Provider::Garmin, Garmin::new(garmin, http).metered(meter));
         }
         let queue = config.queue.only(registry.providers());
         let vital = TaskTracker::new();

@@ -31,7 +31,8 @@ pub(crate) struct Page {
     title: String,
     texts: Vec<String>,
     next: Next,
-    back: Option<Url>,
+    // Boxed, for pages are errors too.
+    back: Option<Box<Url>>,
 }
 
 /// What the page does by itself.
@@ -77,7 +78,7 @@ impl Page {
     /// With a link back to the app; `at_once`: the user is led there.
     pub(crate) fn with_way_back(self, back: Option<Url>, at_once: bool) -> Self {
         let next = if at_once && back.is_some() { Next::Back } else { self.next };
-        Self { next, back, ..self }
+        Self { next, back: back.map(Box::new), ..self }
     }
 
     /// Nothing that a provider sends with an unknown or forged state means anything to us.
@@ -158,7 +159,7 @@ impl Page {
                             script src=(connecting.path(SCRIPT_PATH)) defer {}
                             noscript { meta http-equiv="refresh" content=(LOOK_AGAIN_S); }
                         }
-                        (Next::Back, Some(back)) => meta http-equiv="refresh" content={ (LEAD_BACK_S) ";url=" (back) };,
+                        (Next::Back, Some(back)) => meta http-equiv="refresh" content={ (LEAD_BACK_S) ";url=" (back.as_str()) };,
                         (Next::Nothing | Next::Back, _) => {}
                     }
                 }
@@ -166,7 +167,7 @@ impl Page {
                     main role="status" data-watch=[watched] data-stage=[stage] {
                         h1 { (self.title) }
                         @for text in &self.texts { p { (text) } }
-                        @if let Some(back) = &self.back { a.back href=(back) { "Back to the app" } }
+                        @if let Some(back) = &self.back { a.back href=(back.as_str()) { "Back to the app" } }
                     }
                 }
             }

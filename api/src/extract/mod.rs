@@ -14,8 +14,8 @@ pub(crate) use bounded::Bounded;
 pub(crate) use day::Day;
 pub(crate) use json::{Json, Object};
 pub(crate) use params::{
-    AnyJob, AuthorizationName, ConnectionName, IdempotencyKey, JobTypeName, LaneName, OperationId, ProblemName, ProgressId, ProviderName,
-    SyncId, WorkerName,
+    AnyJob, AuthorizationName, ConnectionName, IdempotencyKey, JobTypeName, LaneName, OperationId,
+    ProblemName, ProgressId, ProviderName, SyncId, WorkerName,
 };
 pub(crate) use query::Query;
 pub(crate) use span::Span;

@@ -267,13 +267,9 @@ fn records_and_failures_are_what_the_document_says() {
 #[test]
 fn connections_values_and_days_are_what_the_document_says() {
     use paceline_shared::db::connections::State;
-    for state in [
-        State::Active,
-        State::Limited,
-        State::NeedsReauth,
-        State::ProviderGone,
-        State::Revoked,
-    ] {
+    for state in
+        [State::Active, State::Limited, State::NeedsReauth, State::ProviderGone, State::Revoked]
+    {
         let view = connection::ConnectionView::from(connection::tests::row(state));
         conforms("Connection", &serde_json::to_value(view).unwrap());
     }
@@ -320,7 +316,9 @@ fn no_answer_about_connections_has_a_place_for_anything_sealed() {
         assert!(found.contains(at_least), "{method} {path}: {found:?}");
         for name in &found {
             let name = name.to_lowercase();
-            for sealed in ["seal", "token", "secret", "verifier", "code", "hash", "refresh", "accepted"] {
+            for sealed in
+                ["seal", "token", "secret", "verifier", "code", "hash", "refresh", "accepted"]
+            {
                 assert!(!name.contains(sealed), "{method} {path} has a member {name}");
             }
         }

@@ -5,13 +5,13 @@ mod admin;
 mod backfills;
 mod connections;
 mod daily_summaries;
+mod dashboard;
 mod measurements;
 mod oauth;
-mod single_sync;
-mod progress;
-mod dashboard;
 mod operations;
 mod problems;
+mod progress;
+mod single_sync;
 mod syncs;
 
 use crate::{app::App, openapi};

@@ -39,7 +39,8 @@ pub(super) struct ProgressQuery {
 #[schema(as = JointProgress)]
 pub(crate) struct Progress {
     /// What was asked for: a syncId or a refreshId.
-    progress_id: Uuid,
+    #[serde(rename = "progressId")]
+    id: Uuid,
     /// Whether all have ended.
     done: bool,
     /// The mean of all, 0 to 100; 100 only when all have completed.
@@ -70,7 +71,7 @@ pub(super) async fn show(
     let sum: i32 =
         found.iter().map(|sync| i32::from(percent(sync.state, sync.phase, &sync.counts))).sum();
     Ok(Json(Progress {
-        progress_id: id,
+        id,
         done: found.iter().all(|sync| sync.state.is_final()),
         percent: i16::try_from(sum / all).unwrap_or(0),
         syncs: found.iter().map(SyncView::from).collect(),

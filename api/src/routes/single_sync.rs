@@ -1,11 +1,11 @@
 //! `/{provider}/sync/…`: the single-sync face, for clients that know one sync per provider and poll its status. Its
-//! names are snake_case, as those clients have them.
+//! names are in snake case, as those clients have them.
 
 use super::syncs::{already_running, unusable, usable_connection, wake};
 use crate::{
     app::App,
     auth::Caller,
-    extract::{Json, JobTypeName, ProviderName},
+    extract::{JobTypeName, Json, ProviderName},
     observe::{acted, request_id},
     openapi::problems,
     problem::{Kind, Problem},

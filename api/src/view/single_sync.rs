@@ -98,7 +98,10 @@ mod tests {
         assert_eq!(cancelled.status, SingleStatus::Failed);
         assert!(cancelled.error_message.unwrap().contains("cancelled"));
         let completed = of(JobState::Completed);
-        assert_eq!((completed.status, completed.progress, completed.error_message), (SingleStatus::Completed, 1.0, None));
+        assert_eq!(
+            (completed.status, completed.progress, completed.error_message),
+            (SingleStatus::Completed, 1.0, None)
+        );
         assert!(of(JobState::Running).progress < 1.0);
     }
 }

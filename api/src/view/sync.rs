@@ -109,7 +109,7 @@ pub(crate) struct StepsView {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Waiting)]
 pub(crate) struct WaitingView {
-    /// `rate_limit`, `quota_exceeded`, `breaker_open`, `paused`, or `retry` after a failed attempt.
+    /// `rate_limit`, `quota_exceeded`, `breaker_open`, `preparing`, `paused`, or `retry` after a failed attempt.
     pub(crate) reason: String,
     /// Until when; null while nobody knows.
     pub(crate) reset_at: Option<DateTime<Utc>>,

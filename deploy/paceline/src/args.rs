@@ -2,8 +2,8 @@
 //! beside the command.
 
 use crate::commands::{
-    api, audit, completions, connections, demo, dev, doctor, failures, healthcheck, jobs, migrate, openapi,
-    providers, sim, sync, token, worker, workers,
+    api, audit, completions, connections, demo, dev, doctor, failures, healthcheck, jobs, migrate,
+    openapi, providers, sim, sync, token, worker, workers,
 };
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use paceline_shared::telemetry::LogFormat;

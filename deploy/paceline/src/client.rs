@@ -8,6 +8,7 @@ use reqwest::{Method, RequestBuilder, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::time::Duration;
+use tokio::time::Instant;
 use url::Url;
 use uuid::Uuid;
 
@@ -15,6 +16,10 @@ use uuid::Uuid;
 pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(25);
 /// For a request that does not wait.
 const LIMIT: Duration = Duration::from_secs(10);
+/// How long the API may be away while somebody waits for it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Before asking an API again that was away.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// A token of the local issuer is made for each request, and is not needed for long.
 const TOKEN_LIFE: Duration = Duration::from_mins(5);
 
@@ -36,6 +41,13 @@ pub(crate) enum Error {
     /// The local issuer could not make a token.
     #[error(transparent)]
     Token(#[from] local::Error),
+}
+
+impl Error {
+    /// Whether to ask again later may help.
+    pub(crate) const fn may_pass(&self) -> bool {
+        matches!(self, Self::Unreachable(..) | Self::Unavailable(_))
+    }
 }
 
 /// A failure as the API describes it (RFC 9457).
@@ -146,6 +158,24 @@ impl Client {
         query: &[(&str, String)],
     ) -> Result<T, Error> {
         self.answer(self.request(Method::GET, path, LIMIT)?.query(query)).await
+    }
+
+    /// The same, asking again while the API is away, for a while.
+    pub(crate) async fn patiently<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+    ) -> Result<T, Error> {
+        let began = Instant::now();
+        loop {
+            match self.get(path, query).await {
+                Err(error) if error.may_pass() && began.elapsed() < PATIENCE => {
+                    tracing::debug!(%error, "asking again");
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+                answered => return answered,
+            }
+        }
     }
 
     /// Sends a body to `path`. Carried out once, also when an answer is lost and the request repeated.

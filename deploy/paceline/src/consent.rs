@@ -3,7 +3,9 @@
 
 use crate::{
     options::check,
-    provider_options::{FitbitPageOptions, StravaPageOptions, WithingsPageOptions},
+    provider_options::{
+        FitbitPageOptions, GarminPageOptions, StravaPageOptions, WithingsPageOptions,
+    },
 };
 use clap::Args;
 use paceline_api::{Config, ReturnUrl};
@@ -37,6 +39,8 @@ pub(crate) struct ConsentOptions {
     withings: WithingsPageOptions,
     #[command(flatten)]
     fitbit: FitbitPageOptions,
+    #[command(flatten)]
+    garmin: GarminPageOptions,
 }
 
 impl ConsentOptions {
@@ -46,10 +50,15 @@ impl ConsentOptions {
         let keys = keys.map(|keys| keys.expose_secret().parse::<Keyring>()).transpose();
         Ok(Config {
             keys: check("--sealing-keys (PACELINE_SEALING_KEYS)", keys)?,
-            consent: [self.strava.page(), self.withings.page(), self.fitbit.page()]
-                .into_iter()
-                .flatten()
-                .collect(),
+            consent: [
+                self.strava.page(),
+                self.withings.page(),
+                self.fitbit.page(),
+                self.garmin.page(),
+            ]
+            .into_iter()
+            .flatten()
+            .collect(),
             public_url: self.public_url,
             return_urls: self.return_urls,
             ..config

@@ -1,7 +1,7 @@
 //! Following a sync until it ends: a line of bars on a terminal, log lines elsewhere.
 
 use crate::{
-    client::{self, Client, LONGEST_WAIT},
+    client::{self, ASK_AGAIN, Client, LONGEST_WAIT, PATIENCE},
     screen::Screen,
     sync::{PhaseView, SyncView},
 };
@@ -14,10 +14,6 @@ use tokio::time::{Instant, MissedTickBehavior};
 const LOOK_ON_TERMINAL: Duration = Duration::from_millis(250);
 /// How often a line is logged.
 const LOOK_ELSEWHERE: Duration = Duration::from_secs(1);
-/// How long the API may be away while a sync is followed.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Before asking an API again that was away.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Follows a sync until it has ended, on its line of the screen; `changed` sees each new state.
 ///
@@ -61,7 +57,7 @@ async fn patiently(
     let mut away_since = None;
     loop {
         match client.sync(id, wait).await {
-            Err(error @ (client::Error::Unreachable(..) | client::Error::Unavailable(_))) => {
+            Err(error) if error.may_pass() => {
                 let since = *away_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= PATIENCE {
                     return Err(error);
@@ -89,10 +85,18 @@ impl Line {
             return Self::Log(label);
         }
         // The template is a constant: it cannot be wrong on some days only.
-        let style = ProgressStyle::with_template("{prefix:<10.bold} {wide_msg}");
+        let style = ProgressStyle::with_template("{prefix:<16.bold} {wide_msg}");
         let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
         let prefix = short(label);
         Self::Bars(screen.add(ProgressBar::no_length().with_style(style).with_prefix(prefix)))
+    }
+
+    /// Shows something that is no sync yet.
+    pub(crate) fn say(&self, text: &str) {
+        match self {
+            Self::Bars(bar) => bar.set_message(text.to_owned()),
+            Self::Log(label) => tracing::info!("{label}: {text}"),
+        }
     }
 
     const fn look(&self) -> Duration {

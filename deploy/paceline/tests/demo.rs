@@ -69,6 +69,19 @@ fn total(output: &Output) -> Value {
     serde_json::from_str(last).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 
+/// What `-o json` counts records of.
+const KINDS: [&str; 3] = ["activities", "measurements", "daily_summaries"];
+
+struct Count {
+    expected: u64,
+    stored: u64,
+}
+
+fn count(of: &Value) -> Count {
+    let number = |name: &str| of[name].as_u64().unwrap_or_else(|| panic!("{name}: {of}"));
+    Count { expected: number("expected"), stored: number("stored") }
+}
+
 /// The ids and programs of the processes whose parent this is.
 fn children(parent: u32) -> Vec<(u32, String)> {
     let all = fs::read_dir("/proc").expect("Linux").filter_map(Result::ok);
@@ -106,10 +119,28 @@ fn both_sides_agree_though_one_answer_in_ten_fails() {
     let output = home.demo(&options).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
     let total = total(&output);
-    assert_eq!((&total["completed"], &total["failed"]), (&2.into(), &0.into()));
-    assert!(total["expected"].as_u64().unwrap() >= 300, "{total}");
-    assert_eq!(total["stored"], total["expected"]);
+    // Two users with an account at each of four providers.
+    assert_eq!((&total["connections"], &total["completed"]), (&8.into(), &8.into()), "{total}");
+    assert!(
+        total["providers"]["strava"]["activities"]["expected"].as_u64() >= Some(300),
+        "{total}"
+    );
+    assert_eq!((&total["missing"], &total["stored"]), (&0.into(), &total["expected"]), "{total}");
     assert_eq!(total["weather_enriched"], total["locatable"]);
+    for (provider, kinds) in [
+        ("strava", &["activities"][..]),
+        ("withings", &KINDS),
+        ("fitbit", &KINDS),
+        ("garmin", &KINDS),
+    ] {
+        for kind in kinds {
+            let Count { expected, stored } = count(&total["providers"][provider][kind]);
+            assert!(expected > 0 && stored == expected, "{provider} {kind}: {total}");
+        }
+    }
+    for kind in KINDS {
+        assert!(count(&total[kind]).expected > 0, "{kind}: {total}");
+    }
 }
 
 #[cfg(target_os = "linux")]

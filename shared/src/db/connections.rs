@@ -244,10 +244,7 @@ pub struct Facts {
 }
 
 /// What a sync must know of its link; `None`: there is no such link.
-pub async fn facts(
-    db: impl PgExecutor<'_>,
-    id: ConnectionId,
-) -> Result<Option<Facts>, Error> {
+pub async fn facts(db: impl PgExecutor<'_>, id: ConnectionId) -> Result<Option<Facts>, Error> {
     Ok(sqlx::query_as!(
         Facts,
         r#"select provider_account_id as account, scopes, profile, clock_timestamp() as "now!"

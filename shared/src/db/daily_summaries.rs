@@ -27,7 +27,6 @@ pub struct Record<'a> {
 
 /// Stores a batch in which no record stands twice. Equal content is left alone, changed content raises the version, and
 /// a lower revision replaces nothing.
-#[expect(clippy::too_many_lines, reason = "one statement with a column a line")]
 pub async fn upsert(
     tx: &mut PgConnection,
     origin: Origin,
@@ -127,8 +126,9 @@ pub async fn upsert(
     Ok(Upserted::of(written.saved, written.updated, records.len()))
 }
 
-/// Marks as deleted what lies in a list's part and is not among the records on the pages of `job`, which has read that
-/// part completely. A summary lies where its day begins in UTC, or where it starts. Answers how many.
+/// Marks as deleted what lies in a list's part and is on no page of `job`, which has read that part completely.
+///
+/// A summary lies where it starts, or where its day begins in UTC. Answers how many.
 pub async fn remove_unnamed(
     tx: &mut PgConnection,
     connection: ConnectionId,
@@ -236,6 +236,33 @@ pub async fn list(db: &Db, user: UserId, filter: &Filter, limit: i64) -> Result<
         cursor_id,
         filter.payload,
         limit
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// How many summaries are stored of one connection, tombstones left out.
+pub async fn stored(db: &Db, connection: ConnectionId) -> Result<i64, Error> {
+    Ok(sqlx::query_scalar!(
+        r#"select count(*) as "records!" from paceline.daily_summaries where connection_id = $1 and deleted_at is null"#,
+        connection.0
+    )
+    .fetch_one(db)
+    .await?)
+}
+
+/// Those of the provider's `record_ids` that are not stored, or only as tombstones.
+pub async fn missing(
+    db: &Db,
+    connection: ConnectionId,
+    record_ids: &[String],
+) -> Result<Vec<String>, Error> {
+    Ok(sqlx::query_scalar!(
+        r#"select asked.id as "id!" from unnest($2::text[]) as asked(id)
+            where not exists (select from paceline.daily_summaries
+                               where connection_id = $1 and provider_record_id = asked.id and deleted_at is null)"#,
+        connection.0,
+        record_ids
     )
     .fetch_all(db)
     .await?)

@@ -92,8 +92,8 @@ pub async fn upsert(
     Ok(Upserted::of(written.saved, written.updated, records.len()))
 }
 
-/// Marks as deleted what lies in a list's part and is not among the records on the pages of `job`, which has read that
-/// part completely. Answers how many.
+/// Marks as deleted what lies in a list's part and is on no page of `job`, which has read that part completely. Answers
+/// how many.
 pub async fn remove_unnamed(
     tx: &mut PgConnection,
     connection: ConnectionId,
@@ -192,6 +192,33 @@ pub async fn list(db: &Db, user: UserId, filter: &Filter, limit: i64) -> Result<
         filter.payload,
         limit,
         filter.originals
+    )
+    .fetch_all(db)
+    .await?)
+}
+
+/// How many values are stored of one connection, tombstones left out.
+pub async fn stored(db: &Db, connection: ConnectionId) -> Result<i64, Error> {
+    Ok(sqlx::query_scalar!(
+        r#"select count(*) as "records!" from paceline.measurements where connection_id = $1 and deleted_at is null"#,
+        connection.0
+    )
+    .fetch_one(db)
+    .await?)
+}
+
+/// Those of the provider's `record_ids` of which no value is stored, tombstones left out.
+pub async fn missing(
+    db: &Db,
+    connection: ConnectionId,
+    record_ids: &[String],
+) -> Result<Vec<String>, Error> {
+    Ok(sqlx::query_scalar!(
+        r#"select asked.id as "id!" from unnest($2::text[]) as asked(id)
+            where not exists (select from paceline.measurements
+                               where connection_id = $1 and provider_record_id = asked.id and deleted_at is null)"#,
+        connection.0,
+        record_ids
     )
     .fetch_all(db)
     .await?)

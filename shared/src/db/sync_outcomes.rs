@@ -36,7 +36,7 @@ pub enum Outcome {
     /// Waits for a time that somebody named; the attempt is given back. How long that is, and not when: the
     /// clocks of workers are not Postgres's.
     Parked {
-        /// Why: `rate_limit`, `quota_exceeded`.
+        /// Why: `rate_limit`, `quota_exceeded`, `breaker_open`, `preparing`.
         reason: &'static str,
         /// How long to wait.
         after: Duration,

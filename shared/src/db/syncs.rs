@@ -8,8 +8,8 @@ use crate::{
     progress::{ClientStatus, Counts, Phase, client_status},
 };
 use chrono::{DateTime, Utc};
-use uuid::Uuid;
 use sqlx::{PgExecutor, postgres::types::PgRange, types::Json};
+use uuid::Uuid;
 
 /// A sync as the tables have it.
 #[derive(Clone, Debug)]
@@ -83,11 +83,7 @@ pub async fn find(db: impl PgExecutor<'_>, user: UserId, id: JobId) -> Result<Op
 
 /// The sync of a user with a provider that counts as his last: the live one, or of his newest ones the one that
 /// ended last. Slices of a backfill are none.
-pub async fn last(
-    db: &Db,
-    user: UserId,
-    provider: Provider,
-) -> Result<Option<Sync>, Error> {
+pub async fn last(db: &Db, user: UserId, provider: Provider) -> Result<Option<Sync>, Error> {
     let id = sqlx::query_scalar!(
         r#"select coalesce(
              (select id from paceline.sync_jobs where user_id = $1 and provider = $2 and slot = 0 and kind = 'sync'),

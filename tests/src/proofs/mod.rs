@@ -9,4 +9,5 @@ mod noop;
 pub(crate) mod pipeline;
 pub(crate) mod queue;
 pub(crate) mod report;
+pub(crate) mod truth;
 mod usage;

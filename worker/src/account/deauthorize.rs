@@ -82,12 +82,11 @@ async fn tell(app: &App, job: &AccountJob, connection: ConnectionId) -> Result<(
             }
         };
         return match accounts.deauthorize(&stored.tokens, &facts.account).await {
-            Ok(()) => Ok(()),
             Err(providers::Error::Unauthorized(_)) if refused.is_none() => {
                 refused = Some(stored.version);
                 continue;
             }
-            Err(providers::Error::Unauthorized(_) | providers::Error::Gone(_)) => Ok(()),
+            Ok(()) | Err(providers::Error::Unauthorized(_) | providers::Error::Gone(_)) => Ok(()),
             Err(error) => Err(provider(error)),
         };
     }

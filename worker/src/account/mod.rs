@@ -1,7 +1,8 @@
 //! Jobs for an account itself: what a code buys, and good-byes. They have slots of their own and ask no lane.
 //!
-//! Codes are opened in `exchange`, where they go to the provider, and nowhere else.
+//! Codes are opened in `exchange`, go to the provider in `buying`, and are nowhere else.
 
+mod buying;
 mod deauthorize;
 mod exchange;
 

@@ -44,7 +44,7 @@ pub(super) async fn run(run: &mut Run<'_>, first: i32) -> Result<(), Error> {
         run.safe_point()?;
         let answer = ask(run, &facts.account, &step, page).await?;
         let Some(staged) = stage(run, page, answer, &before).await? else { break };
-        (before, next) = (staged.ids, staged.next);
+        (before, next) = (staged.ids, staged.step);
         page += 1;
         if !run.job.options.skip_weather_enrichment && !staged.wanted.is_empty() {
             if warming.len() >= WARMING {
@@ -144,7 +144,7 @@ pub(super) async fn access(
 struct Next {
     wanted: weather::Wanted,
     ids: Ids,
-    next: Option<Value>,
+    step: Option<Value>,
 }
 
 /// Commits an answer. `None`: it held nothing and was the last.
@@ -202,5 +202,5 @@ async fn stage(
     };
     db::answered(written).await.map_err(|error| run.db(error))?;
     run.commit(tx, Checkpoint::Fetch { next_page: page + 1 }, counts).await?;
-    Ok(Some(Next { wanted, ids, next: answer.next }))
+    Ok(Some(Next { wanted, ids, step: answer.next }))
 }

@@ -200,7 +200,10 @@ impl Run<'_> {
                 until.format("%H:%M:%S")
             )
         } else if reason == "preparing" {
-            format!("{title} gets older records ready; it is asked again at {} UTC", until.format("%H:%M:%S"))
+            format!(
+                "{title} gets older records ready; it is asked again at {} UTC",
+                until.format("%H:%M:%S")
+            )
         } else {
             format!("{title} allows more at {} UTC", until.format("%H:%M"))
         };

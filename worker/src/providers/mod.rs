@@ -33,7 +33,7 @@ pub enum Error {
     /// Wait: a quota is spent, the breaker is open, or the provider said so.
     #[error("{reason}: asked to wait {after:?}")]
     Wait {
-        /// `rate_limit`, `quota_exceeded` or `breaker_open`.
+        /// `rate_limit`, `quota_exceeded`, `breaker_open`, or `preparing`: the provider gets ready what it was asked for.
         reason: &'static str,
         /// How long until it may be asked again.
         after: Duration,

@@ -308,8 +308,17 @@ fn steps_are_counted_in_the_providers_own_unit() {
         sync.counts = Json(Counts { pages, pages_left, ..Counts::default() });
         seen(&sync)["progress"]["steps"].clone()
     };
-    assert_eq!(with(Provider::Fitbit, 3, Some(9)), json!({"unit": "chunk", "done": 3, "total": 12}));
-    assert_eq!(with(Provider::Garmin, 7, Some(0)), json!({"unit": "window", "done": 7, "total": 7}));
-    assert_eq!(with(Provider::Withings, 2, None), json!({"unit": "page", "done": 2, "total": null}));
+    assert_eq!(
+        with(Provider::Fitbit, 3, Some(9)),
+        json!({"unit": "chunk", "done": 3, "total": 12})
+    );
+    assert_eq!(
+        with(Provider::Garmin, 7, Some(0)),
+        json!({"unit": "window", "done": 7, "total": 7})
+    );
+    assert_eq!(
+        with(Provider::Withings, 2, None),
+        json!({"unit": "page", "done": 2, "total": null})
+    );
     assert_eq!(seen(&storing())["progress"]["steps"]["total"], 2, "what was read is all there was");
 }

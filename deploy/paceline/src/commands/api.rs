@@ -124,10 +124,11 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
         render_metrics: metrics::install()?,
         ..Config::new(options.listen, options.database.address()?)
     };
-    let server = Server::bind(options.consent.configure(config)?).await.map_err(|error| match error {
-        Error::Bind(..) | Error::Serve(_) | Error::KeyClient(_) => error.into(),
-        _ => misconfigured(error),
-    })?;
+    let server =
+        Server::bind(options.consent.configure(config)?).await.map_err(|error| match error {
+            Error::Bind(..) | Error::Serve(_) | Error::KeyClient(_) => error.into(),
+            _ => misconfigured(error),
+        })?;
     options.child.announce(server.local_addr())?;
     server.serve(shutdown.asked).await?;
     Ok(Exit::Done)

@@ -1,43 +1,45 @@
-//! `paceline demo`: a few simulated users' years, fetched, enriched and stored before your eyes, and
-//! then counted.
+//! `paceline demo`: a few simulated users connect their accounts, and their years are fetched, enriched and stored
+//! before your eyes, and then counted.
 
+mod compare;
 mod report;
 
 use crate::{
     args::LogOptions,
-    client::{self, NewSync, TimeRange},
     exit::Exit,
     follow::{Line, follow},
-    local::{self, Choice, Local, Person, Plan},
+    local::{self, Account, Choice, Local, Person, Plan},
     options::HomeOptions,
     output,
     screen::Screen,
     shutdown::{Again, Shutdown},
-    sync::SyncView,
 };
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
-use paceline_shared::{JobType, Provider};
+use compare::Synced;
 use report::Report;
 use secrecy::SecretString;
-use std::{net::SocketAddr, time::Duration};
-use tokio::{task::JoinSet, time::Instant};
+use std::{net::SocketAddr, sync::Arc};
+use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use uuid::Uuid;
 
 /// The share of answers that fail where they are flaky.
 const FLAKY: f64 = 0.1;
+/// People who connect at a time.
+const AT_A_TIME: usize = 8;
 
-/// See it work: a few simulated users' years of activities, fetched, enriched and stored
+/// See it work: a few simulated users connect their accounts, and years are fetched, enriched and stored
 ///
-/// Starts Postgres, the API, two workers and simulated providers as processes of their own, connects
-/// the users, runs their syncs, and compares what Postgres holds with what the providers hold. Leaves
-/// nothing behind. Exit code 0 only when they agree, 3 when a sync failed.
+/// Starts Postgres, the API, two workers and simulated providers as processes of their own, connects each user's accounts
+/// at Strava, Withings, Fitbit and Garmin by the providers' consent pages, follows the syncs that come with that, and
+/// compares what Postgres holds with what the providers hold, record by record. Leaves nothing behind. Exit code 0 only
+/// when they agree, 3 when a sync failed.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
     /// Simulated users
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     users: u16,
-    /// Activities of each user, at least
+    /// Activities of each user at Strava, at least; what they have elsewhere is in proportion
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     activities: u32,
     /// What goes wrong at the providers
@@ -67,7 +69,7 @@ enum Faults {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A line a user, and a total
+    /// A line an account, and a total
     #[default]
     Table,
     /// One object with the total, in the last line
@@ -84,6 +86,7 @@ pub(crate) async fn run(
         database: Choice::given_or(options.database_url.clone(), Choice::Fresh),
         home: options.home.home()?,
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        return_urls: Vec::new(),
         seed: options.seed,
         log: log.clone(),
         quiet: true,
@@ -113,44 +116,32 @@ async fn demonstrate(
         local.api,
         local.simulator.base()
     );
-    let people = local.connect_people(&prefix, options.users, options.activities).await?;
+    let people = local.people(&prefix, options.users, options.activities).await?;
     if options.faults == Faults::Flaky {
         local.simulator.make_flaky(FLAKY).await?;
     }
     let began = Instant::now();
-    let syncs = tokio::select! {
-        syncs = sync_all(local, &people, screen) => syncs?,
+    let synced = tokio::select! {
+        synced = sync_all(people, screen) => synced?,
         _ = worlds.changed() => bail!("the simulated world ended, and took its people with it"),
     };
     let took = began.elapsed();
-    report::compare(local, people.into_iter().zip(syncs), took).await
+    compare::compare(local, synced, took).await
 }
 
-/// Starts everybody's sync and follows each to its end; in the order of `people`.
-async fn sync_all(
-    local: &Local<'_>,
-    people: &[Person],
-    screen: &Screen,
-) -> anyhow::Result<Vec<(SyncView, Duration)>> {
+/// Connects everybody's accounts, and follows each first sync to its end; in the order of people and their accounts.
+async fn sync_all(people: Vec<Person>, screen: &Screen) -> anyhow::Result<Vec<Synced>> {
+    let connecting = Arc::new(Semaphore::new(AT_A_TIME));
     let mut under_way = JoinSet::new();
-    for (number, person) in people.iter().enumerate() {
-        let (client, label) = (local.client_of(person), person.subject.clone());
-        let line = Line::new(label.clone(), screen);
-        under_way.spawn(async move {
-            let began = Instant::now();
-            let asked = NewSync {
-                provider: Provider::Strava,
-                job_type: JobType::Activities,
-                time_range: TimeRange::default(),
-                options: client::Options::default(),
-            };
-            let ended = async {
-                let started = client.start(&asked).await?;
-                follow(&client, started.sync_id, &line, |_| Ok(())).await
-            };
-            let ended = ended.await.with_context(|| format!("the sync of {label}"))?;
-            anyhow::Ok((number, (ended, began.elapsed())))
-        });
+    for person in people {
+        for account in person.accounts.clone() {
+            let number = under_way.len();
+            let line = Line::new(person.label(account.provider), screen);
+            let (person, connecting) = (person.clone(), connecting.clone());
+            under_way.spawn(async move {
+                anyhow::Ok((number, sync(&person, account, &line, &connecting).await?))
+            });
+        }
     }
     let mut ended = Vec::new();
     while let Some(one) = under_way.join_next().await {
@@ -158,4 +149,27 @@ async fn sync_all(
     }
     ended.sort_by_key(|(number, _)| *number);
     Ok(ended.into_iter().map(|(_, one)| one).collect())
+}
+
+async fn sync(
+    person: &Person,
+    account: Account,
+    line: &Line,
+    connecting: &Semaphore,
+) -> anyhow::Result<Synced> {
+    let link = {
+        let _turn = connecting.acquire().await?;
+        line.say("connecting");
+        person.connect(&account).await?
+    };
+    let began = Instant::now();
+    let sync = follow(&person.client, link.first_sync, line, |_| Ok(())).await;
+    let sync = sync.with_context(|| format!("the sync of {}", person.label(account.provider)))?;
+    Ok(Synced {
+        user: person.subject.clone(),
+        account,
+        connection: link.connection,
+        sync,
+        took: began.elapsed(),
+    })
 }

@@ -19,10 +19,10 @@ use std::{env, net::SocketAddr, path::Path};
 /// `kill -9` while a sync runs, and see the other go on with it.
 #[derive(Args, Debug)]
 pub(crate) struct Options {
-    /// Simulated users, demo-1 and up, each with a Strava account
+    /// Simulated users, demo-1 and up, each with a connected account at every provider
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
     users: u16,
-    /// Activities of each of them, at least
+    /// Activities of each of them at Strava, at least; what they have elsewhere is in proportion
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     activities: u32,
     /// Athletes, activities and weather follow from it
@@ -36,6 +36,9 @@ pub(crate) struct Options {
         default_value = "127.0.0.1:8080"
     )]
     listen: SocketAddr,
+    /// Where users who connected an account may go back to, as `returnTo`: your app; may be given several times
+    #[arg(long = "return-url", value_name = "URL", default_value = "http://localhost:3000")]
+    return_urls: Vec<String>,
     /// Use this Postgres instead of an embedded one
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     database_url: Option<SecretString>,
@@ -53,6 +56,7 @@ pub(crate) async fn run(
         database: Choice::given_or(options.database_url.clone(), Choice::Kept),
         home: options.home.home()?,
         listen: options.listen,
+        return_urls: options.return_urls.clone(),
         seed: options.seed,
         log: log.clone(),
         quiet: false,
@@ -78,7 +82,11 @@ async fn stay_up(
     let mut worlds = local.fleet.worlds();
     loop {
         worlds.borrow_and_update();
-        local.connect_people("demo", options.users, options.activities).await?;
+        for person in local.people("demo", options.users, options.activities).await? {
+            for account in &person.accounts {
+                person.connect(account).await?;
+            }
+        }
         welcome(local, options, &program, &home, screen);
         tokio::select! {
             biased;
@@ -107,6 +115,9 @@ fn welcome(local: &Local<'_>, options: &Options, program: &str, home: &str, scre
          \n  users        demo-1 to demo-{}\
          \n  a token      {program} token --user demo-1{home}\
          \n  a sync       {program} sync start --user demo-1 --watch{at}{home}\
+         \n  an account   curl -X POST -H \"Authorization: Bearer $({program} token --user you{home})\" \\\
+         \n                 {api}/api/v1/connections/withings/authorize\
+         \n               and open the url of the answer in a browser\
          \n  the end      Ctrl-C\n",
         local.simulator.base(),
         workers.join(", "),

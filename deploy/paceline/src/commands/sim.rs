@@ -8,7 +8,7 @@ use crate::{
 };
 use clap::{Args, ValueEnum};
 use paceline_simulator::{
-    Config, FitbitQuota, FitbitSettings, Simulator, StravaQuota, WeatherQuota,
+    Config, FitbitQuota, FitbitSettings, GarminSettings, Simulator, StravaQuota, WeatherQuota,
 };
 use std::{net::SocketAddr, time::Duration};
 
@@ -39,7 +39,7 @@ enum Quota {
     /// As many as anybody likes
     #[default]
     Unlimited,
-    /// What Strava allows a new application, Fitbit each user, and Open-Meteo anybody
+    /// What Strava allows a new application, Fitbit each user, Garmin one in production, and Open-Meteo anybody
     Standard,
 }
 
@@ -52,12 +52,17 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
         }
         Quota::Standard => (StravaQuota::STANDARD, FitbitQuota::STANDARD, WeatherQuota::FREE),
     };
+    let backfill_days_per_minute = match options.quota {
+        Quota::Unlimited => u32::MAX,
+        Quota::Standard => GarminSettings::PRODUCTION_DAYS,
+    };
     let running = Simulator::start(Config {
         listen: options.listen,
         seed: options.seed,
         latency: options.latency,
         log_capacity: options.log_capacity,
         strava_quota,
+        garmin: GarminSettings { backfill_days_per_minute, ..GarminSettings::default() },
         fitbit: FitbitSettings { quota: fitbit_quota, ..FitbitSettings::default() },
         weather_quota,
         ..Config::default()

@@ -5,17 +5,14 @@ use crate::{
     metrics,
     options::{ChildOptions, DatabaseOptions, check, misconfigured},
     parse,
-    provider_options::{FitbitOptions, StravaOptions, WithingsOptions, base},
+    provider_options::{FitbitOptions, GarminOptions, StravaOptions, WithingsOptions, base},
     retention::RetentionOptions,
     shutdown::{Again, Shutdown},
 };
 use clap::Args;
 use paceline_shared::{db::breakers::Rules, sealing::Keyring};
 use paceline_worker::{
-    Config, Worker,
-    providers::http::HttpOptions,
-    queue,
-    weather::WeatherConfig,
+    Config, Worker, providers::http::HttpOptions, queue, weather::WeatherConfig,
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use std::{net::SocketAddr, num::NonZeroU32, time::Duration};
@@ -52,6 +49,8 @@ pub(crate) struct Options {
     withings: WithingsOptions,
     #[command(flatten)]
     fitbit: FitbitOptions,
+    #[command(flatten)]
+    garmin: GarminOptions,
     #[command(flatten)]
     weather: WeatherOptions,
     #[command(flatten)]
@@ -212,6 +211,7 @@ pub(crate) async fn run(options: Options) -> anyhow::Result<Exit> {
         strava: options.strava.config()?,
         withings: options.withings.config()?,
         fitbit: options.fitbit.config()?,
+        garmin: options.garmin.config()?,
         breaker: options.limits.breaker(),
         weather: options.weather.config(),
         http: options.limits.http(),

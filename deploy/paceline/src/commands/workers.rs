@@ -38,7 +38,16 @@ pub(crate) struct Drain {
 
 const WORKERS: &str = "/api/v1/admin/workers";
 const HEADER: [&str; 11] = [
-    "worker", "label", "host", "state", "jobs", "slots", "providers", "version", "memory", "beat",
+    "worker",
+    "label",
+    "host",
+    "state",
+    "jobs",
+    "slots",
+    "providers",
+    "version",
+    "memory",
+    "beat",
     "notified",
 ];
 

@@ -4,6 +4,8 @@
 //! [`run`] puts it up, hands it to its caller, and takes it down again whatever happens. The processes
 //! hang on a pipe from this one, so that not even SIGKILL leaves them behind.
 
+mod applications;
+mod browser;
 mod database;
 mod fleet;
 mod people;
@@ -11,12 +13,15 @@ mod process;
 mod server;
 mod simulator;
 mod spec;
+mod truth;
 
+use applications::APPLICATIONS;
 pub(crate) use database::Choice;
 pub(crate) use fleet::Fleet;
 pub(crate) use people::Person;
-pub(crate) use simulator::{Athlete, Simulator};
+pub(crate) use simulator::{Account, Simulator};
 pub(crate) use spec::Role;
+pub(crate) use truth::lists;
 
 use crate::{
     args::LogOptions, client, exit::Ending, home::Home, options::misconfigured, screen::Screen,
@@ -25,7 +30,7 @@ use crate::{
 use anyhow::Context as _;
 use database::Database;
 use paceline_api::auth::local::Secret;
-use paceline_shared::{db, sealing::Keyring};
+use paceline_shared::db;
 use secrecy::SecretString;
 use spec::Spec;
 use std::{net::SocketAddr, time::Duration};
@@ -33,8 +38,6 @@ use url::Url;
 
 /// How many worker processes there are.
 const WORKERS: u8 = 2;
-/// Our application at the simulated Strava, which lets any in.
-pub(crate) const STRAVA_CLIENT: (&str, &str) = ("1", "simulated");
 /// Connections of this process itself.
 const POOL: u32 = 4;
 /// For requests that say nothing else.
@@ -49,6 +52,8 @@ pub(crate) struct Plan {
     pub(crate) home: Home,
     /// Where the API listens.
     pub(crate) listen: SocketAddr,
+    /// Where users who connected an account may go back to.
+    pub(crate) return_urls: Vec<String>,
     /// What the simulated world follows from.
     pub(crate) seed: u64,
     /// How the processes log; `None` for the filter: as `quiet` says.
@@ -63,8 +68,6 @@ pub(crate) struct Local<'a> {
     pub(crate) fleet: &'a Fleet,
     /// A pool of this process's own.
     pub(crate) db: &'a db::Db,
-    /// Opens and seals accounts.
-    pub(crate) keys: Keyring,
     /// Makes tokens for any user.
     pub(crate) issuer: Secret,
     /// Where the API is.
@@ -157,11 +160,13 @@ impl<'a> Local<'a> {
             (SecretString::from(database.url()), SecretString::from(sealing_keys.as_str()));
         let world = fleet.start(Spec::simulator(plan.seed)).await?;
         let simulator = Simulator::new(http.clone(), base(world)?);
-        let mut specs = vec![Spec::api(plan.listen, plan.home.path(), &url, &sealed, &simulator)];
+        let returns = &plan.return_urls;
+        let api = Spec::api(plan.listen, plan.home.path(), &url, &sealed, &simulator, returns);
+        let mut specs = vec![api];
         specs.extend((1..=WORKERS).map(|number| Spec::worker(number, &url, &sealed, &simulator)));
         let addresses = fleet.start_all(specs).await?;
         let api = base(*addresses.first().context("the API has no address")?)?;
-        Ok(Self { fleet, db, keys: sealing_keys.parse()?, issuer, api, simulator, http })
+        Ok(Self { fleet, db, issuer, api, simulator, http })
     }
 }
 

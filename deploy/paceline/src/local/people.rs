@@ -1,88 +1,106 @@
-//! Simulated people: athletes at the simulated Strava, connected to users of ours by the same code
-//! exchange as everybody.
+//! Simulated people: somebody with an account at each simulated provider, who connects them to a user of ours by the
+//! same pages as everybody.
 
-use super::{Athlete, Local, STRAVA_CLIENT};
-use crate::client::{Client, Credentials};
-use anyhow::Context as _;
-use paceline_shared::{ConnectionId, db::users};
-use paceline_worker::{
-    connect,
-    providers::{
-        Code,
-        http::{Http, HttpOptions},
-        strava::{SCOPES, Strava, StravaConfig},
-    },
+use super::{APPLICATIONS, Account, Local, Simulator, browser::Browser};
+use crate::{
+    client::{Client, Credentials},
+    sync::SyncView,
 };
-use secrecy::SecretString;
+use anyhow::Context as _;
+use paceline_shared::{ConnectionId, JobId, Provider};
+use serde::Deserialize;
 
-/// A user with an account to sync.
+/// A user with accounts at the providers.
 #[derive(Clone, Debug)]
 pub(crate) struct Person {
     /// The token's subject.
     pub(crate) subject: String,
-    /// Who they are at Strava.
-    pub(crate) athlete: Athlete,
-    /// Their link.
+    /// One at each provider.
+    pub(crate) accounts: Vec<Account>,
+    /// Calls the API on their behalf.
+    pub(crate) client: Client,
+    browser: Browser,
+}
+
+/// An account that is connected.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Link {
+    /// Our link to it.
     pub(crate) connection: ConnectionId,
+    /// The sync that came with it.
+    pub(crate) first_sync: JobId,
+}
+
+#[derive(Deserialize)]
+struct Listed<T> {
+    items: Vec<T>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Connection {
+    id: ConnectionId,
+    account_id: String,
+}
+
+impl Person {
+    /// Connects an account, by its provider's consent page.
+    pub(crate) async fn connect(&self, account: &Account) -> anyhow::Result<Link> {
+        let Account { provider, id } = account;
+        let connected = self.browser.connect(&self.client, *provider, id).await;
+        connected
+            .with_context(|| format!("connecting {} at {}", self.subject, provider.title()))?;
+        let of_provider = [("provider", provider.to_string())];
+        let Listed::<Connection> { items } =
+            self.client.patiently("/api/v1/connections", &of_provider).await?;
+        let connection = items.into_iter().find(|connection| connection.account_id == *id);
+        let Listed::<SyncView> { items } =
+            self.client.patiently("/api/v1/syncs", &of_provider).await?;
+        Ok(Link {
+            connection: connection.context("a connected account is not listed")?.id,
+            first_sync: items.first().context("connecting started no sync")?.sync_id,
+        })
+    }
+
+    /// How an account of theirs is called: `demo-1 strava`.
+    pub(crate) fn label(&self, provider: Provider) -> String {
+        format!("{} {provider}", self.subject)
+    }
 }
 
 impl Local<'_> {
-    /// Makes athletes with at least `activities` activities each, and connects them to the users
-    /// `<prefix>-1` and up.
-    pub(crate) async fn connect_people(
+    /// Makes the users `<prefix>-1` and up, and accounts of theirs with at least `activities` activities at Strava and
+    /// in proportion elsewhere. Nothing is connected yet.
+    pub(crate) async fn people(
         &self,
         prefix: &str,
         users: u16,
         activities: u32,
     ) -> anyhow::Result<Vec<Person>> {
-        let strava = StravaConfig {
-            api_base: self.simulator.strava_api(),
-            oauth_base: self.simulator.strava_oauth(),
-            ..StravaConfig::new(STRAVA_CLIENT.0, SecretString::from(STRAVA_CLIENT.1))
-        };
-        let strava = Strava::new(
-            strava,
-            Http::new("strava", HttpOptions { proxies: false, ..HttpOptions::default() })?,
-        );
         let mut people = Vec::new();
         for number in 1..=users {
             let subject = format!("{prefix}-{number}");
-            let person = self.connect_person(&strava, &subject, history(activities, number)).await;
-            people.push(person.with_context(|| format!("connecting {subject}"))?);
+            let accounts = accounts(&self.simulator, history(activities, number)).await;
+            let accounts = accounts.with_context(|| format!("making accounts for {subject}"))?;
+            let credentials = Credentials::Local {
+                secret: self.issuer.clone(),
+                user: subject.clone(),
+                role: None,
+            };
+            let client = Client::new(self.http.clone(), self.api.clone(), credentials);
+            let browser = Browser::new(self.http.clone());
+            people.push(Person { subject, accounts, client, browser });
         }
         Ok(people)
     }
+}
 
-    async fn connect_person(
-        &self,
-        strava: &Strava,
-        subject: &str,
-        activities: u32,
-    ) -> anyhow::Result<Person> {
-        let athlete = self.simulator.add_athlete(activities).await?;
-        let consent = self.simulator.consent(athlete.id, STRAVA_CLIENT.0, &SCOPES).await?;
-        let user = users::of_subject(self.db, subject).await?;
-        let code = Code {
-            code: consent.code,
-            verifier: None,
-            redirect_uri: String::new(),
-            accepted: Some(consent.scope),
-        };
-        let connection =
-            connect::with_code(self.db, &self.keys, strava, user, &code).await?;
-        tracing::info!("{subject} is {} with {} activities", athlete.name, athlete.activities);
-        Ok(Person { subject: subject.to_owned(), athlete, connection })
+async fn accounts(simulator: &Simulator, activities: u32) -> anyhow::Result<Vec<Account>> {
+    let mut accounts = Vec::new();
+    for application in &APPLICATIONS {
+        accounts.push(simulator.add_account(application.provider, activities).await?);
     }
-
-    /// A client of the API on behalf of a person.
-    pub(crate) fn client_of(&self, person: &Person) -> Client {
-        let credentials = Credentials::Local {
-            secret: self.issuer.clone(),
-            user: person.subject.clone(),
-            role: None,
-        };
-        Client::new(self.http.clone(), self.api.clone(), credentials)
-    }
+    Ok(accounts)
 }
 
 /// `least` and up to a tenth more: no two neighbours the same.

@@ -1,6 +1,6 @@
 //! Which processes there are, and what each is told. Secrets go by the environment.
 
-use super::{STRAVA_CLIENT, simulator::Simulator};
+use super::{APPLICATIONS, simulator::Simulator};
 use secrecy::SecretString;
 use std::{ffi::OsString, fmt, net::SocketAddr, path::Path};
 
@@ -60,17 +60,27 @@ impl Spec {
         Self::new(Role::Simulator, "sim", "/_sim/health").with("--seed", seed.to_string())
     }
 
+    fn with_paths(self, paths: &[(&str, &str)], world: &Simulator) -> Self {
+        paths.iter().fold(self, |spec, (option, path)| spec.with(option, world.at(path)))
+    }
+
+    /// `return_urls`: where users may go back to.
     pub(super) fn api(
         listen: SocketAddr,
         home: &Path,
         database: &SecretString,
         keys: &SecretString,
         world: &Simulator,
+        return_urls: &[String],
     ) -> Self {
-        let mut spec = Self::new(Role::Api, "api", "/readyz")
-            .with("--home", home)
-            .with("--strava-client-id", STRAVA_CLIENT.0)
-            .with("--strava-oauth-url", world.strava_oauth());
+        let mut spec = Self::new(Role::Api, "api", "/readyz").with("--home", home);
+        for application in &APPLICATIONS {
+            let (option, id) = application.client_id;
+            spec = spec.with(option, id).with_paths(application.consent, world);
+        }
+        for url in return_urls {
+            spec = spec.with("--return-url", url);
+        }
         spec.arguments.push("--allow-local-issuer".into());
         Self { listen, ..spec }
             .with_secret("DATABASE_URL", database)
@@ -84,17 +94,23 @@ impl Spec {
         world: &Simulator,
     ) -> Self {
         let role = Role::Worker(number);
-        Self::new(role, "worker", "/readyz")
+        let mut spec = Self::new(role, "worker", "/readyz")
             .with("--label", role.to_string())
-            .with("--strava-client-id", STRAVA_CLIENT.0)
-            .with("--strava-api-url", world.strava_api())
-            .with("--strava-oauth-url", world.strava_oauth())
             .with("--weather-archive-url", world.weather_archive())
             .with("--weather-forecast-url", world.weather_forecast())
             // The simulated service counts, but refuses nobody.
-            .with("--weather-per-minute", "0")
-            .with_secret("PACELINE_STRAVA_CLIENT_SECRET", &SecretString::from(STRAVA_CLIENT.1))
-            .with_secret("DATABASE_URL", database)
-            .with_secret("PACELINE_SEALING_KEYS", keys)
+            .with("--weather-per-minute", "0");
+        for application in &APPLICATIONS {
+            let ((option, id), (variable, secret)) =
+                (application.client_id, application.client_secret);
+            spec = spec
+                .with(option, id)
+                .with_paths(application.consent, world)
+                .with_paths(application.calls, world)
+                .with_secret(variable, &SecretString::from(secret));
+            spec =
+                application.rules.iter().fold(spec, |spec, (option, rule)| spec.with(option, rule));
+        }
+        spec.with_secret("DATABASE_URL", database).with_secret("PACELINE_SEALING_KEYS", keys)
     }
 }

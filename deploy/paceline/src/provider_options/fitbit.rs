@@ -17,7 +17,12 @@ use url::Url;
 #[command(next_help_heading = "Fitbit")]
 pub(crate) struct FitbitPageOptions {
     /// The application's id at Fitbit; without one, no account can be connected there
-    #[arg(id = "fitbit-client-id", long = "fitbit-client-id", value_name = "ID", env = "PACELINE_FITBIT_CLIENT_ID")]
+    #[arg(
+        id = "fitbit-client-id",
+        long = "fitbit-client-id",
+        value_name = "ID",
+        env = "PACELINE_FITBIT_CLIENT_ID"
+    )]
     client_id: Option<String>,
     /// Where Fitbit's consent page is [default: Fitbit's own address]
     #[arg(
@@ -58,7 +63,12 @@ pub(crate) struct FitbitOptions {
     )]
     client_secret: Option<SecretString>,
     /// Where Fitbit's API is [default: Fitbit's own address, which ended in November 2026]
-    #[arg(id = "fitbit-api-url", long = "fitbit-api-url", value_name = "URL", env = "PACELINE_FITBIT_API_URL")]
+    #[arg(
+        id = "fitbit-api-url",
+        long = "fitbit-api-url",
+        value_name = "URL",
+        env = "PACELINE_FITBIT_API_URL"
+    )]
     api_url: Option<Url>,
     /// Calls that Fitbit allows for each user
     #[arg(id = "fitbit-limits", long = "fitbit-limits", value_name = "LIMITS", env = "PACELINE_FITBIT_LIMITS",

@@ -2,10 +2,12 @@
 //! only a worker needs to talk to the provider.
 
 mod fitbit;
+mod garmin;
 mod strava;
 mod withings;
 
 pub(crate) use fitbit::{FitbitOptions, FitbitPageOptions};
+pub(crate) use garmin::{GarminOptions, GarminPageOptions};
 pub(crate) use strava::{StravaOptions, StravaPageOptions};
 pub(crate) use withings::{WithingsOptions, WithingsPageOptions};
 
@@ -19,7 +21,12 @@ pub(crate) fn base(given: Option<&Url>, usual: String) -> String {
 }
 
 /// Fails where a provider has no limit of that name.
-fn known_limit(option: &'static str, title: &str, unknown: Option<&Limit>, has: &str) -> anyhow::Result<()> {
+fn known_limit(
+    option: &'static str,
+    title: &str,
+    unknown: Option<&Limit>,
+    has: &str,
+) -> anyhow::Result<()> {
     let known = unknown.map_or(Ok(()), |limit| {
         Err(anyhow::anyhow!("{title} has no limit {:?}; {has}", limit.name))
     });

@@ -17,7 +17,12 @@ use url::Url;
 #[command(next_help_heading = "Withings")]
 pub(crate) struct WithingsPageOptions {
     /// The application's id at Withings; without one, no account can be connected there
-    #[arg(id = "withings-client-id", long = "withings-client-id", value_name = "ID", env = "PACELINE_WITHINGS_CLIENT_ID")]
+    #[arg(
+        id = "withings-client-id",
+        long = "withings-client-id",
+        value_name = "ID",
+        env = "PACELINE_WITHINGS_CLIENT_ID"
+    )]
     client_id: Option<String>,
     /// Where Withings' consent page is [default: Withings' own address]
     #[arg(
@@ -58,7 +63,12 @@ pub(crate) struct WithingsOptions {
     )]
     client_secret: Option<SecretString>,
     /// Where Withings' API is [default: Withings' own address]
-    #[arg(id = "withings-api-url", long = "withings-api-url", value_name = "URL", env = "PACELINE_WITHINGS_API_URL")]
+    #[arg(
+        id = "withings-api-url",
+        long = "withings-api-url",
+        value_name = "URL",
+        env = "PACELINE_WITHINGS_API_URL"
+    )]
     api_url: Option<Url>,
     /// Calls that Withings allows the application. Its minute slides: of windows of 20 s it touches four, so a
     /// quarter of the minute's calls belongs in each

@@ -116,7 +116,7 @@ impl Fitbit {
             scope: format!("fitbit:user:{}", access.connection),
             ..limit.window(Provider::Fitbit.as_str())
         });
-        self.behind(Call {
+        self.behind(&Call {
             kind: "read",
             scopes: &[],
             user: user.collect(),
@@ -128,11 +128,11 @@ impl Fitbit {
     /// The client for calls about an account, which are not counted.
     fn about_account(&self, past_breaker: bool) -> Http {
         let tier = Tier::Urgent;
-        self.behind(Call { kind: "token", scopes: &[], user: vec![], tier, past_breaker })
+        self.behind(&Call { kind: "token", scopes: &[], user: vec![], tier, past_breaker })
     }
 
-    fn behind(&self, call: Call) -> Http {
-        self.meter.as_ref().map_or_else(|| self.http.clone(), |m| self.http.behind(m.gate(&call)))
+    fn behind(&self, call: &Call) -> Http {
+        self.meter.as_ref().map_or_else(|| self.http.clone(), |m| self.http.behind(m.gate(call)))
     }
 
     /// A JSON object of a user's. Without `Accept-Language` all of it is metric: that header alone decides the unit.

@@ -143,8 +143,9 @@ pub(super) fn page_end(body: &[u8], to: NaiveDate) -> (bool, Option<NaiveDate>, 
         Some(fields.object("pagination").ok()?.text("next").ok()?.is_some())
     };
     let items = entries(body, List::Activities).unwrap_or_default();
-    let days = items.iter().filter_map(|raw| activity::start(raw.get()).map(|at| at.date_naive()));
-    let last = days.last();
+    let mut days =
+        items.iter().filter_map(|raw| activity::start(raw.get()).map(|at| at.date_naive()));
+    let last = days.next_back();
     (next().unwrap_or(false) && last.is_none_or(|day| day <= to), last, items.len())
 }
 

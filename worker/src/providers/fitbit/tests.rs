@@ -222,15 +222,17 @@ async fn a_page_goes_on_at_the_day_of_its_last_activity() {
     );
 }
 
+const EXPIRED: &str = r#"{"errors":[{"errorType":"expired_token","message":"Access token expired: eyJ"}],"success":false}"#;
+const SCOPE: &str =
+    r#"{"errors":[{"errorType":"insufficient_scope","message":"no"}],"success":false}"#;
+const INVALID: &str =
+    r#"{"errors":[{"errorType":"validation","fieldName":"date","message":"x"}],"success":false}"#;
+
 #[tokio::test]
 async fn refusals_mean_what_fitbit_means() {
     let read = |said| async move {
         Fake::new(said).await.read(&step("weight", "2026-01-01", "2026-01-31")).await.unwrap_err()
     };
-    const EXPIRED: &str = r#"{"errors":[{"errorType":"expired_token","message":"Access token expired: eyJ"}],"success":false}"#;
-    const SCOPE: &str =
-        r#"{"errors":[{"errorType":"insufficient_scope","message":"no"}],"success":false}"#;
-    const INVALID: &str = r#"{"errors":[{"errorType":"validation","fieldName":"date","message":"x"}],"success":false}"#;
     assert!(matches!(read((401, &[], EXPIRED)).await, Error::Unauthorized(_)));
     assert!(matches!(read((403, &[], SCOPE)).await, Error::Denied(_)));
     assert!(matches!(read((403, &[], "<html>")).await, Error::Temporary(_)));

@@ -1,8 +1,6 @@
 //! Garmin accounts: consent page, codes, tokens, good-byes.
 
-use super::{
-    ACTIVITY_EXPORT, ALL, Garmin, GarminConfig, HEALTH_EXPORT, SCOPES, refusal,
-};
+use super::{ACTIVITY_EXPORT, ALL, Garmin, GarminConfig, HEALTH_EXPORT, SCOPES, refusal};
 use crate::{
     budget::Tier,
     providers::{

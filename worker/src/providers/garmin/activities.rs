@@ -82,7 +82,9 @@ fn event(record_id: String, fields: &Fields<'_>, offset: &str) -> Result<Activit
 }
 
 fn start(fields: &Fields<'_>) -> Result<Option<Position>, Unreadable> {
-    let degrees = |name| fields.number(name).map(|degrees| degrees.and_then(|d| d.to_f64()));
+    // By way of the text: a decimal of so many digits is a float away from the nearest one.
+    let degrees =
+        |name| fields.number(name).map(|degrees| degrees.and_then(|d| d.to_string().parse().ok()));
     let lat = degrees("startingLatitudeInDegree")?;
     let lon = degrees("startingLongitudeInDegree")?;
     Ok(lat.zip(lon).and_then(|(lat, lon)| Position::on_earth(lat, lon)))

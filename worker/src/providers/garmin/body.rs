@@ -14,8 +14,7 @@ const GRAMS_IN_KG: Decimal = Decimal::ONE_THOUSAND;
 
 /// A weighing.
 pub(super) fn composition(id: &str, fields: &Fields<'_>) -> Result<Vec<Record>, Unreadable> {
-    let moment =
-        moment(fields, "measurementTimeInSeconds", "measurementTimeOffsetInSeconds")?;
+    let moment = moment(fields, "measurementTimeInSeconds", "measurementTimeOffsetInSeconds")?;
     let mass = |measure, name| Ok((measure, "", positive(fields, name)?.map(kilograms)));
     let plain = |measure, name| Ok((measure, "", positive(fields, name)?));
     let values = [
@@ -31,8 +30,7 @@ pub(super) fn composition(id: &str, fields: &Fields<'_>) -> Result<Vec<Record>, 
 
 /// A blood pressure, with the pulse.
 pub(super) fn pressure(id: &str, fields: &Fields<'_>) -> Result<Vec<Record>, Unreadable> {
-    let moment =
-        moment(fields, "measurementTimeInSeconds", "measurementTimeOffsetInSeconds")?;
+    let moment = moment(fields, "measurementTimeInSeconds", "measurementTimeOffsetInSeconds")?;
     let values = [
         (Measure::BloodPressureSystolic, "", positive(fields, "systolic")?),
         (Measure::BloodPressureDiastolic, "", positive(fields, "diastolic")?),

@@ -23,11 +23,7 @@ impl Moment {
 }
 
 /// An instant that must be there, with its offset.
-pub(super) fn moment(
-    fields: &Fields<'_>,
-    at: &str,
-    offset: &str,
-) -> Result<Moment, Unreadable> {
+pub(super) fn moment(fields: &Fields<'_>, at: &str, offset: &str) -> Result<Moment, Unreadable> {
     Ok(Moment {
         at: fields.instant(at)?.ok_or_else(|| odd(at))?,
         offset_s: offset_s(fields, offset)?.ok_or_else(|| odd(offset))?,

@@ -7,7 +7,10 @@
 //!
 //! How far a list is read is in its mark alone: what was to be read turns out on the way, where permissions are gone.
 
-use super::{HISTORICAL_DATA_EXPORT, kind::{Kind, Stream}};
+use super::{
+    HISTORICAL_DATA_EXPORT,
+    kind::{Kind, Stream},
+};
 use crate::providers::{
     source::{Ask, Plan},
     spans,

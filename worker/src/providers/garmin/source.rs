@@ -100,13 +100,14 @@ fn decline(step: &mut Step, kind: Kind, declined: Declined) -> Result<(), Error>
 /// Nothing of what was asked for may be read.
 fn withheld(step: &Step) -> Error {
     let missing = step.withheld.join(", ");
-    let message = format!("Garmin's user has not allowed {missing}; connect Garmin again and allow it");
+    let message =
+        format!("Garmin's user has not allowed {missing}; connect Garmin again and allow it");
     Error::Denied(Detail { message, ..Detail::default() })
 }
 
 /// The summaries of an answer. Of several versions of one, the one that holds comes first, and the others count as
 /// repetitions: the one of the highest revision, and of equal ones the last that was uploaded.
-fn items<'a>(stream: Stream, body: &'a [u8]) -> Result<Vec<Item<'a>>, Unreadable> {
+pub(super) fn items<'a>(stream: Stream, body: &'a [u8]) -> Result<Vec<Item<'a>>, Unreadable> {
     let summaries = summaries(body)
         .map_err(|error| Unreadable(format!("an answer that is no array: {error}")))?;
     let versions: Vec<(Glance, Option<i64>)> =
@@ -123,11 +124,8 @@ fn items<'a>(stream: Stream, body: &'a [u8]) -> Result<Vec<Item<'a>>, Unreadable
         Some(id) => winners.get(id.as_str()).copied().unwrap_or(nth),
         None => nth,
     };
-    let mut order: Vec<(usize, usize)> = versions
-        .iter()
-        .enumerate()
-        .map(|(nth, (glance, _))| (nth, winner(nth, glance)))
-        .collect();
+    let mut order: Vec<(usize, usize)> =
+        versions.iter().enumerate().map(|(nth, (glance, _))| (nth, winner(nth, glance))).collect();
     order.sort_by_key(|(nth, winner)| (nth != winner, *nth));
     Ok(order
         .into_iter()
@@ -163,7 +161,7 @@ fn glance(stream: Stream, raw: &str) -> (Glance, Option<i64>) {
     (Glance { record_id: fields.id("summaryId"), ..glance }, revision)
 }
 
-fn records(stream: Stream, raw: &str) -> Result<Vec<Record>, Unreadable> {
+pub(super) fn records(stream: Stream, raw: &str) -> Result<Vec<Record>, Unreadable> {
     let fields = Fields::of(raw)?;
     let id = fields.id("summaryId").ok_or_else(|| odd("summaryId"))?;
     match stream {

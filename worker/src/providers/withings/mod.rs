@@ -37,9 +37,10 @@ const METRICS: &str = "user.metrics";
 /// Gives workouts, days and nights.
 const ACTIVITY: &str = "user.activity";
 
-/// What Withings allows an application: 120 calls in any minute, codes and tokens among them. That minute slides, and
-/// ours stand still: of windows of 20 s a minute touches four, so 30 calls in each are never more than 120. Shorter
-/// ones have another good side: a code lives for 30 s, and never waits that long for a window.
+/// What Withings allows an application: 120 calls in any minute, codes and tokens among them.
+///
+/// That minute slides, and ours stand still: of windows of 20 s a minute touches four, so 30 calls in each are never
+/// more than 120. Shorter ones have another good side: a code lives for 30 s, and never waits that long for a window.
 pub const LIMITS: &str = "all:30/20s";
 
 /// The name of the only limit, and its scope among all budgets.

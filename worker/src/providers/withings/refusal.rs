@@ -12,7 +12,7 @@ use reqwest::{
 use std::time::Duration;
 
 /// Calls are counted over a sliding minute, and it is not told when one is free again.
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The same call within ten seconds is refused.
 pub(super) const SAME_CALL: Duration = Duration::from_secs(10);

@@ -45,15 +45,15 @@ fn glanced(activity: &Value) -> Glance {
     items(page.as_bytes()).unwrap().remove(0).glance
 }
 
-fn garmin(id: &str) -> Option<Upstream> {
-    Some(Upstream { provider: "garmin".to_owned(), record_id: Some(id.to_owned()) })
+fn garmin(id: &str) -> Upstream {
+    Upstream { provider: "garmin".to_owned(), record_id: Some(id.to_owned()) }
 }
 
 #[test]
 fn an_upload_from_garmin_names_the_activity_there() {
     let from = |external_id: Value| mapped(&with("external_id", external_id)).upstream;
-    assert_eq!(from(json!("garmin_push_42")), garmin("42"));
-    assert_eq!(from(json!("garmin_ping_42")), garmin("42"));
+    assert_eq!(from(json!("garmin_push_42")), Some(garmin("42")));
+    assert_eq!(from(json!("garmin_ping_42")), Some(garmin("42")));
     for other in [
         json!("garmin_push_2015-11-20-07-30-00"),
         json!("garmin_push_"),
@@ -86,7 +86,7 @@ fn a_whole_activity_is_mapped() {
         end: Some(Position { lat: 37.84, lon: -122.27 }),
         energy_j: None,
         steps: None,
-        upstream: garmin("12345678987654321"),
+        upstream: Some(garmin("12345678987654321")),
         revision: None,
     };
     assert_eq!(mapped(&sample()), expected);
