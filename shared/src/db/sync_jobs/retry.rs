@@ -9,7 +9,7 @@ use crate::{
     sync_spec::Class,
 };
 use sqlx::PgConnection;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// How ended jobs are queued again.
@@ -109,7 +109,7 @@ async fn retry_of(
     }
     let mut queued = Vec::new();
     while !open.is_empty() {
-        let won = queue_again(tx, &open, options).await?;
+        let won: HashSet<JobId> = queue_again(tx, &open, options).await?.into_iter().collect();
         let (mine, rest): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|ended| won.contains(&ended.id));
         outcomes.extend(mine.iter().map(|ended| (ended.id, RetryOutcome::Queued(ended.provider))));
@@ -158,6 +158,8 @@ async fn lock_ended(
 }
 
 /// Moves ended jobs back into the queue where their place is free; answers which.
+///
+/// Each has its row in `sync_runs` from now on, so that no claim of it is the first one: epoch 0 is for jobs without.
 async fn queue_again(
     tx: &mut PgConnection,
     ended: &[Ended],
@@ -179,7 +181,7 @@ async fn queue_again(
                 lease_epoch, max_retries, payload, payload_version, created_at, trace_id, requested_by)
              select h.id, h.user_id, connection_id, provider, slot, kind, job_type, new_class, time_range, t.now,
                     t.now - new_class * interval '30 minutes' + (coalesce(b.jobs, 0) + nth) * interval '1 second',
-                    lease_epoch, max_retries, payload, payload_version, created_at,
+                    greatest(lease_epoch, 1), max_retries, payload, payload_version, created_at,
                     coalesce($4, trace_id), coalesce($5, requested_by)
                from h left join behind b on b.user_id = h.user_id and b.class = h.new_class,
                     (select clock_timestamp() as now) t
@@ -190,7 +192,7 @@ async fn queue_again(
              insert into paceline.sync_runs
                (job_id, provider, lease_epoch, beat_at, phase, checkpoint, retrying, estimated_total, counts, phase_times,
                 error_count, last_error, retries, last_page, started_at, last_activity_at)
-             select id, provider, lease_epoch, t.now,
+             select id, provider, greatest(lease_epoch, 1), t.now,
                     case when kept then phase else 'fetch' end,
                     case when kept then checkpoint else '{"phase": "fetch", "next_page": 1}' end,
                     true, case when kept then estimated_total end, case when kept then counts else '{}' end,
