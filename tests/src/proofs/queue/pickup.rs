@@ -92,7 +92,7 @@ pub(crate) async fn large(report: &mut Report, plan: &Plan) -> Result<()> {
     }
     let worker = WorkerId::fresh();
     let (mut took, mut jobs, mut cursor) = (Vec::new(), 0, Cursor::START);
-    let mut chance = fastrand::Rng::with_seed(1);
+    let mut chance = fastrand::Rng::with_seed(plan.seed);
     for n in 0..plan.claims {
         if n % CURSOR_CLAIMS == 0 {
             cursor = Cursor::START;
