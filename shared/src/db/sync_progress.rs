@@ -1,7 +1,9 @@
 //! `public.sync_progress`: a sync as its user sees it. The moves of a job write it in their own
 //! statements; this file has what a running job publishes of itself.
 
-use super::{Db, Error, answered, fenced::FenceError, housekeeping::made_before, sync_outcomes::Lease};
+use super::{
+    Db, Error, answered, fenced::FenceError, housekeeping::made_before, sync_outcomes::Lease,
+};
 use crate::{
     JobId, Provider,
     job_state::JobState,

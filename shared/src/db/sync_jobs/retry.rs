@@ -159,7 +159,7 @@ async fn lock_ended(
 
 /// Moves ended jobs back into the queue where their place is free; answers which.
 ///
-/// Each has its row in `sync_runs` from now on, so that no claim of it is the first one: epoch 0 is for jobs without.
+/// One that was never claimed, by its epoch, left nothing to go on with: it has no row in `sync_runs`, as when it was new.
 async fn queue_again(
     tx: &mut PgConnection,
     ended: &[Ended],
@@ -181,7 +181,7 @@ async fn queue_again(
                 lease_epoch, max_retries, payload, payload_version, created_at, trace_id, requested_by)
              select h.id, h.user_id, connection_id, provider, slot, kind, job_type, new_class, time_range, t.now,
                     t.now - new_class * interval '30 minutes' + (coalesce(b.jobs, 0) + nth) * interval '1 second',
-                    greatest(lease_epoch, 1), max_retries, payload, payload_version, created_at,
+                    lease_epoch, max_retries, payload, payload_version, created_at,
                     coalesce($4, trace_id), coalesce($5, requested_by)
                from h left join behind b on b.user_id = h.user_id and b.class = h.new_class,
                     (select clock_timestamp() as now) t
@@ -192,14 +192,14 @@ async fn queue_again(
              insert into paceline.sync_runs
                (job_id, provider, lease_epoch, beat_at, phase, checkpoint, retrying, estimated_total, counts, phase_times,
                 error_count, last_error, retries, last_page, started_at, last_activity_at)
-             select id, provider, greatest(lease_epoch, 1), t.now,
+             select id, provider, lease_epoch, t.now,
                     case when kept then phase else 'fetch' end,
                     case when kept then checkpoint else '{"phase": "fetch", "next_page": 1}' end,
                     true, case when kept then estimated_total end, case when kept then counts else '{}' end,
                     case when kept then phase_times else jsonb_build_object('fetch', jsonb_build_object('start', t.now)) end,
                     error_count, last_error, retries + 1, case when kept then last_page else 0 end,
                     coalesce(started_at, t.now), t.now
-               from won, (select clock_timestamp() as now) t),
+               from won, (select clock_timestamp() as now) t where lease_epoch > 0),
            gone as (delete from paceline.sync_history where id = any(array(select id from won))),
            anew as (select id from won where not kept),
            pages as (delete from paceline.staged_pages where job_id = any(array(select id from anew))),
