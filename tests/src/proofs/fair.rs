@@ -97,12 +97,7 @@ struct Waits {
 }
 
 /// The one user comes first, the others while his slices already run.
-async fn waits(
-    db: &Db,
-    chance: &mut fastrand::Rng,
-    flood: i32,
-    others: i32,
-) -> Result<Waits> {
+async fn waits(db: &Db, chance: &mut fastrand::Rng, flood: i32, others: i32) -> Result<Waits> {
     noop::clear(db.pool()).await?;
     let notifier = Notifier::start(db.clone());
     let one = noop::users(db.pool(), 1).await?;

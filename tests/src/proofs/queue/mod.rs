@@ -4,6 +4,7 @@
 mod beats;
 mod drain;
 mod enqueue;
+mod looks;
 mod pickup;
 mod raw;
 mod statements;
@@ -53,7 +54,7 @@ enum Part {
     Enqueue,
     /// How soon a job is in a worker's hands.
     Pickup,
-    /// Claims in large tables.
+    /// Claims, lists and counts in large tables.
     Claims,
     /// What five hundred beating incarnations write.
     Beats,
@@ -90,6 +91,8 @@ struct Floors {
     /// Of a half, and of 99 in 100.
     pickup_ms: [f64; 2],
     claim_ms: f64,
+    list_ms: f64,
+    counts_ms: f64,
     idle_mib: f64,
 }
 
@@ -118,6 +121,8 @@ impl Options {
                     singles: 0.3,
                     pickup_ms: [15.0, 120.0],
                     claim_ms: 50.0,
+                    list_ms: 750.0,
+                    counts_ms: 250.0,
                     idle_mib: 30.0,
                 },
             };
@@ -142,6 +147,8 @@ impl Options {
                 singles: 0.6,
                 pickup_ms: [3.0, 12.0],
                 claim_ms: 10.0,
+                list_ms: 150.0,
+                counts_ms: 50.0,
                 idle_mib: 25.0,
             },
         }
