@@ -63,11 +63,6 @@ create table paceline.sync_runs (
   retrying boolean not null default false,
   estimated_total integer,
   counts jsonb not null default '{}',
-  fetched integer generated always as ((coalesce(counts ->> 'fetched', '0'))::integer) stored,
-  enriched integer generated always as ((coalesce(counts ->> 'enriched', '0'))::integer) stored,
-  stored integer generated always as ((coalesce(counts ->> 'saved', '0'))::integer
-    + (coalesce(counts ->> 'updated', '0'))::integer + (coalesce(counts ->> 'unchanged', '0'))::integer) stored,
-  failed integer generated always as ((coalesce(counts ->> 'failed', '0'))::integer) stored,
   phase_times jsonb not null default '{}',
   error_count integer not null default 0,
   last_error jsonb,
@@ -84,6 +79,10 @@ comment on column paceline.sync_runs.claimed_checkpoint_at is 'checkpoint_at as 
 comment on column paceline.sync_runs.retrying is 'True from a failed attempt to the next checkpoint.';
 comment on column paceline.sync_runs.counts is 'fetched, filtered, duplicates, enriched, geocoded, saved … see the type Counts.';
 comment on column paceline.sync_runs.phase_times is 'Start and end of each phase.';
+
+create function paceline.processed(counts jsonb) returns integer language sql immutable parallel safe
+return coalesce((counts ->> 'through')::integer, 0);
+comment on function paceline.processed is 'Items that store is through with. Not a column: it would be computed with every beat and end, and few look.';
 
 create table paceline.sync_history (
   id uuid not null,
@@ -106,11 +105,6 @@ create table paceline.sync_history (
   lease_epoch bigint not null,
   estimated_total integer,
   counts jsonb not null,
-  fetched integer generated always as ((coalesce(counts ->> 'fetched', '0'))::integer) stored,
-  enriched integer generated always as ((coalesce(counts ->> 'enriched', '0'))::integer) stored,
-  stored integer generated always as ((coalesce(counts ->> 'saved', '0'))::integer
-    + (coalesce(counts ->> 'updated', '0'))::integer + (coalesce(counts ->> 'unchanged', '0'))::integer) stored,
-  failed integer generated always as ((coalesce(counts ->> 'failed', '0'))::integer) stored,
   phase_times jsonb not null,
   error_count integer not null,
   last_error jsonb,

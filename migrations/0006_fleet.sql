@@ -20,11 +20,9 @@ alter table paceline.sync_history
   add column follow_up tstzmultirange,
   add column trace_id uuid,
   add column requested_by text,
-  add column pages_pruned_at timestamptz,
-  add column error_code text generated always as (last_error ->> 'code') stored,
-  add column fingerprint text generated always as (last_error ->> 'fingerprint') stored;
+  add column pages_pruned_at timestamptz;
 create index sync_history_failed on paceline.sync_history (id) where status = 'failed';
-create index sync_history_failed_as on paceline.sync_history (fingerprint, id) where status = 'failed';
+create index sync_history_failed_as on paceline.sync_history ((last_error ->> 'fingerprint'), id) where status = 'failed';
 create index sync_history_finished on paceline.sync_history using brin (finished_at) with (pages_per_range = 32);
 comment on column paceline.sync_history.pages_pruned_at is 'When its staged pages were deleted: a retry begins anew.';
 

@@ -17,6 +17,7 @@ mod drain;
 mod faults;
 mod first_sync;
 mod fleet;
+mod garmin;
 mod kept_slot;
 mod lists;
 mod logs;

@@ -135,8 +135,8 @@ impl Job {
             job_type: part("job_type", &Value::from(claimed.job_type.as_str()))?,
             range: claimed.range,
             options,
-            checkpoint: part("checkpoint", &claimed.checkpoint)?,
-            counts: part("counts", &claimed.counts)?,
+            checkpoint: stored("checkpoint", claimed.checkpoint.as_ref(), Checkpoint::START)?,
+            counts: stored("counts", claimed.counts.as_ref(), Counts::default())?,
             tier: Tier::of(claimed.class),
             trace: claimed.trace_id,
         })
@@ -149,6 +149,11 @@ impl Job {
     pub fn time_limit(&self) -> Option<Duration> {
         self.options.timeout_seconds.map(|seconds| Duration::from_secs(seconds.into()))
     }
+}
+
+/// What an earlier attempt left.
+fn stored<T: DeserializeOwned>(name: &str, value: Option<&Value>, first: T) -> Result<T, Failure> {
+    value.map_or(Ok(first), |value| part(name, value))
 }
 
 pub(crate) fn part<T: DeserializeOwned>(name: &str, value: &Value) -> Result<T, Failure> {

@@ -68,6 +68,9 @@ pub async fn settle(db: &Db, outcomes: &[(Lease, Outcome)]) -> Result<Settled, E
 
 async fn settle_all(db: &Db, outcomes: &[(Lease, Outcome)]) -> Result<Settled, Error> {
     let mut tx = super::begin(db).await?;
+    // In the order of the keys: neighbours lie on the same pages, and two of these take rows in one order.
+    let mut outcomes: Vec<&(Lease, Outcome)> = outcomes.iter().collect();
+    outcomes.sort_unstable_by_key(|(lease, _)| lease.job);
     let (back, mut ended): (Vec<_>, Vec<_>) =
         outcomes.iter().partition_map(|(lease, outcome)| match outcome {
             Outcome::Completed => Err(End::new(*lease, JobState::Completed, None)),
@@ -315,7 +318,7 @@ pub(super) async fn end(tx: &mut PgConnection, ends: &[End]) -> Result<Settled, 
                 set status = mine.state, phase = mine.phase, counts = mine.counts, waiting = null,
                     percent = case when mine.state = 'completed' then 100 else p.percent end,
                     message = mine.failure ->> 'message', error = mine.failure, rev = p.rev + 1,
-                    updated_at = mine.now, finished_at = mine.now
+                    started_at = coalesce(p.started_at, mine.started_at), updated_at = mine.now, finished_at = mine.now
                from mine where p.id = mine.id)
            select id as "id!: JobId", follow_up is not null as "follows!" from mine"#,
         &ids,

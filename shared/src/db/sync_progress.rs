@@ -1,7 +1,9 @@
 //! `public.sync_progress`: a sync as its user sees it. The moves of a job write it in their own
 //! statements; this file has what a running job publishes of itself.
 
-use super::{Db, Error, housekeeping::made_before};
+use super::{
+    Db, Error, answered, fenced::FenceError, housekeeping::made_before, sync_outcomes::Lease,
+};
 use crate::{
     JobId, Provider,
     job_state::JobState,
@@ -43,6 +45,28 @@ impl Snapshot {
             "more": more,
         }])
     }
+}
+
+/// Shows that a job runs, under its lease. To be said before the first thing that takes time.
+pub async fn begin(db: &Db, lease: Lease) -> Result<(), FenceError> {
+    let held = sqlx::query_scalar!(
+        r#"with held as materialized (
+             select started_at from paceline.sync_runs
+              where job_id = $1 and lease_epoch = $2 and worker = $3 for no key update),
+           progress as (
+             update public.sync_progress p
+                set status = 'running', waiting = null, message = null, phase = coalesce(p.phase, 'fetch'),
+                    rev = p.rev + 1, started_at = coalesce(p.started_at, held.started_at),
+                    updated_at = clock_timestamp()
+               from held where p.id = $1)
+           select exists (select from held) as "held!""#,
+        lease.job.0,
+        lease.epoch,
+        lease.worker.0
+    )
+    .fetch_one(db);
+    let held = answered(async { held.await.map_err(Error::from) }).await?;
+    if held { Ok(()) } else { Err(FenceError::LeaseLost) }
 }
 
 /// Shows a running job's progress, in the transaction of its checkpoint.

@@ -80,8 +80,9 @@ pub(super) async fn check_whole(db: &Db) -> Result<()> {
          union all
          select 'a progress row that says otherwise', count(*)
            from paceline.sync_jobs j join public.sync_progress p using (id)
-          where p.status <> case when j.worker is not null then 'running' when j.waiting_for is not null then 'waiting'
-                                 else 'queued' end
+          where p.status <> case when j.waiting_for is not null then 'waiting' else 'queued' end
+            -- Whoever runs it says so when it begins.
+            and not (j.worker is not null and p.status = 'running')
          union all
          select 'a job without a progress row', count(*) from paceline.sync_jobs j
           where not exists (select from public.sync_progress p where p.id = j.id)",

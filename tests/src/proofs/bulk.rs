@@ -24,6 +24,12 @@ pub(crate) struct Options {
     /// Failed jobs.
     #[arg(long, default_value_t = 100_000)]
     rows: i32,
+    /// Go on retrying all of them for so long; the round with the median time counts.
+    #[arg(long, default_value_t = 0)]
+    seconds: u64,
+    /// Of everything random: after how many jobs the second retry is stopped.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// A tenth of it, with looser limits, for a shared machine.
     #[arg(long, conflicts_with = "rows")]
     short: bool,
@@ -86,23 +92,31 @@ pub(crate) async fn prove(options: &Options) -> Result<Report> {
     let db = stack.db.pool().clone();
     let mut report = Report::new("bulk");
 
-    fail(&db, rows).await?;
-    let (accepted, began, id) = admin.retry_all(rows).await?;
-    let whole = admin.over(&id).await?;
-    let took = began.elapsed().as_secs_f64();
-    ensure!(whole.state == "completed", "the retry ended as {whole:?}");
+    let proof = Instant::now();
+    let (mut rounds, mut amiss, mut lost) = (Vec::new(), 0, 0);
+    while rounds.is_empty() || proof.elapsed() < Duration::from_secs(options.seconds) {
+        fail(&db, rows).await?;
+        let (accepted, began, id) = admin.retry_all(rows).await?;
+        let whole = admin.over(&id).await?;
+        rounds.push((began.elapsed().as_secs_f64(), accepted));
+        ensure!(whole.state == "completed", "the retry ended as {whole:?}");
+        amiss += (i64::from(rows) - whole.done - whole.skipped).abs();
+        lost += (i64::from(rows) - retried(&db).await?).abs();
+    }
+    rounds.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    let starts = rounds.len() + 1;
+    let (took, accepted) = rounds.swap_remove(rounds.len() / 2);
     report.figure("jobs retried", f64::from(rows), "", Bound::None);
     report.figure("accepted", accepted.as_secs_f64() * 1e3, "ms", Bound::AtMost(accepted_ms));
     report.figure("done", took, "s", Bound::AtMost(done_s));
-    let amiss = i64::from(rows) - whole.done - whole.skipped;
-    report.count("jobs amiss in the receipt", usize::try_from(amiss.abs())?, Bound::AtMost(0.0));
-    let lost = i64::from(rows) - retried(&db).await?;
-    report.count("jobs amiss in the tables", usize::try_from(lost.abs())?, Bound::AtMost(0.0));
+    report.count("jobs amiss in the receipt", usize::try_from(amiss)?, Bound::AtMost(0.0));
+    report.count("jobs amiss in the tables", usize::try_from(lost)?, Bound::AtMost(0.0));
 
     fail(&db, rows).await?;
     let (_, _, id) = admin.retry_all(rows).await?;
-    eventually("the second retry has begun", LIMIT, async || {
-        (admin.operation(&id).await.ok()?.done > 0).then_some(())
+    let stop_after = fastrand::Rng::with_seed(options.seed).i64(0..i64::from(rows) / 4);
+    eventually("the last retry is under way", LIMIT, async || {
+        (admin.operation(&id).await.ok()?.done > stop_after).then_some(())
     })
     .await;
     let seen = admin.operation(&id).await?.done;
@@ -129,7 +143,7 @@ pub(crate) async fn prove(options: &Options) -> Result<Report> {
         Bound::AtMost(0.0),
     );
     for (name, act, wanted) in [
-        ("starts in the audit", "operation.start", 2.0),
+        ("starts in the audit", "operation.start", f64::from(u32::try_from(starts)?)),
         ("stops in the audit", "operation.stop", 1.0),
     ] {
         let noted: i64 = sqlx::query_scalar(

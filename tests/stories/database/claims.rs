@@ -1,6 +1,7 @@
 //! Claims: no job twice, in the right order.
 
 use super::*;
+use paceline_shared::db::fenced::FenceError;
 use std::collections::{BTreeSet, HashMap};
 
 #[tokio::test]
@@ -38,8 +39,12 @@ async fn a_claim_gives_a_lease_that_no_earlier_claim_gave() {
     let (_, first) = bench.running("ann").await;
     assert_eq!((first.epoch, bench.attempt(first.job).await), (1, 1));
     bench.settle(first, Outcome::Released).await;
-    let again = bench.claim(WorkerId::fresh()).await.remove(0);
+    let worker = WorkerId::fresh();
+    let again = bench.claim(worker).await.remove(0);
     assert_eq!((again.id, again.epoch, again.attempt), (first.job, 2, 1));
+    let late = sync_progress::begin(&bench, first).await;
+    assert!(matches!(late, Err(FenceError::LeaseLost)), "{late:?}");
+    bench.begin_run(lease_of(&again, worker)).await;
     let status: String =
         sqlx::query_scalar("select status from public.sync_progress where id = $1")
             .bind(first.job.0)

@@ -79,7 +79,7 @@ async fn a_page_and_its_checkpoint_commit_together_or_not_at_all() {
     let counts = Counts { pages: 1, fetched: 200, ..Counts::default() };
     kept.commit(advance(Checkpoint::Fetch { next_page: 2 }, &counts, None)).await.unwrap();
     let (checkpoint, fetched, page): (serde_json::Value, i32, i32) = sqlx::query_as(
-        "select checkpoint, fetched, last_page from paceline.sync_runs where job_id = $1
+        "select checkpoint, (counts ->> 'fetched')::integer, last_page from paceline.sync_runs where job_id = $1
            and exists (select from paceline.staged_pages where job_id = $1 and items = 200)",
     )
     .bind(lease.job.0)

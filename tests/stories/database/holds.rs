@@ -57,7 +57,11 @@ async fn a_paused_lane_is_seen_by_who_comes_and_by_who_is_there() {
         resume(&bench, lane).await;
         assert_eq!(seen(&bench, late, second).await, (None, None));
     }
-    assert_eq!(bench.claim(WorkerId::fresh()).await.len(), 3);
+    let worker = WorkerId::fresh();
+    let claimed = bench.claim(worker).await;
+    assert_eq!(claimed.len(), 3);
+    let lease = claimed.iter().find(|one| one.id == first).map(|one| lease_of(one, worker));
+    bench.begin_run(lease.unwrap()).await;
     assert_eq!(progress(&bench, first).await, ("running".to_owned(), None, None));
 }
 

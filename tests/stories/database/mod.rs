@@ -35,7 +35,7 @@ use paceline_shared::{
         staged_pages::{self, NewPage},
         sync_jobs::{self, Claimed, Cursor, Enqueued, NewSync, WhenLive},
         sync_outcomes::{self, Lease, Outcome},
-        sync_progress::Snapshot,
+        sync_progress::{self, Snapshot},
         sync_runs::{self, Beat},
         users,
         workers::Presence,
@@ -143,7 +143,14 @@ impl Bench {
         let claimed = self.claim(worker).await;
         let [one] = claimed.as_slice() else { panic!("{} claimed", claimed.len()) };
         assert_eq!(one.id, job);
-        (person, lease_of(one, worker))
+        let lease = lease_of(one, worker);
+        self.begin_run(lease).await;
+        (person, lease)
+    }
+
+    /// What a worker says first of a sync that it runs.
+    async fn begin_run(&self, lease: Lease) {
+        sync_progress::begin(self, lease).await.expect("the lease");
     }
 
     /// A beat of a worker with these leases; how each of them stands.

@@ -63,7 +63,10 @@ async fn job_in(bench: &Bench, state: JobState, name: &str) -> (Person, Lease) {
 async fn make(bench: &Bench, a_move: &Move, person: Person, lease: Lease) {
     match a_move {
         Move::Claim => {
-            bench.claim(WorkerId::fresh()).await;
+            let worker = WorkerId::fresh();
+            for claimed in bench.claim(worker).await {
+                bench.begin_run(lease_of(&claimed, worker)).await;
+            }
         }
         Move::Settle(outcome) => {
             bench.settle(lease, outcome.clone()).await;

@@ -188,8 +188,12 @@ async fn workouts(db: &Db, ann: &Person) -> usize {
             _ => row.sport_type.clone(),
         };
         assert_eq!(row.sport_type, word, "{record}");
-        let by_hand =
-            |name: &str| figure(data, name).or_else(|| figure(data, &format!("manual_{name}")));
+        // A 0 says that there is nothing, unless there is nothing written by hand either.
+        let by_hand = |name: &str| {
+            let told = figure(data, name);
+            let written = figure(data, &format!("manual_{name}"));
+            [told, written].into_iter().flatten().find(|number| *number > 0.0).or(told).or(written)
+        };
         assert_eq!(row.distance_m, by_hand("distance"), "{record}");
         let energy = by_hand("calories").map(|calories| calories * 4184.0);
         let close = |a: f64, b: f64| (a - b).abs() < 1e-6 * b.abs().max(1.0);

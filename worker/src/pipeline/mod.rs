@@ -24,7 +24,7 @@ use paceline_shared::{
         self,
         connections::{self, State},
         fenced::{Advance, FenceError, Fenced},
-        sync_progress::Snapshot,
+        sync_progress::{self, Snapshot},
     },
     failure::{Code, Failure},
     notify,
@@ -59,6 +59,8 @@ pub(crate) async fn run(app: &App, job: &Job, held: &Held) -> Result<(), Error> 
         shown: None,
         weather_down: false,
     };
+    sync_progress::begin(&app.db, held.lease()).await.map_err(|error| run.fence(error))?;
+    app.notifier.say(notify::LIVE, &job.id);
     loop {
         let (phase, began) = (run.phase(), Instant::now());
         match run.at {

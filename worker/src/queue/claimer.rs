@@ -29,6 +29,9 @@ const BATCH: usize = 500;
 const CURSOR_LIFE: Duration = Duration::from_secs(1);
 /// Work that was announced may stand before it. To look there costs a walk over dead rows, so not for each word.
 const CURSOR_REST: Duration = Duration::from_millis(50);
+/// A claim costs nearly as much for one job as for twenty. So the one after a claim that took all there was waits
+/// this long for company; at a quiet rate it is over before the next job comes.
+const REST: Duration = Duration::from_millis(4);
 pub(super) const BACKOFF: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(2);
 /// How much more often a worker looks that nothing can be said to.
@@ -59,6 +62,7 @@ pub(super) async fn run(shared: Arc<Shared>, out: mpsc::Sender<Taken>) {
         let removed = shared.registry.removed();
         tokio::pin!(removed);
         removed.as_mut().enable();
+        let began = Instant::now();
         match lanes.claim(&shared, slots.len()).await {
             Ok(Round { claimed, then }) => {
                 backoff = *BACKOFF.start();
@@ -71,6 +75,7 @@ pub(super) async fn run(shared: Arc<Shared>, out: mpsc::Sender<Taken>) {
                 drop((slots, gate));
                 if then != Then::GoOn {
                     wait_for_work(&shared, (then == Then::WaitForRoom).then_some(removed)).await;
+                    rest(&shared, began + REST).await;
                     lanes.restart();
                 }
             }
@@ -88,6 +93,10 @@ pub(super) async fn pause(shared: &Shared, backoff: &mut Duration, error: &Error
     let pause = tokio::time::sleep(jitter(*backoff));
     let _drained = shared.drain.run_until_cancelled(pause).await;
     *backoff = (*backoff * 2).min(*BACKOFF.end());
+}
+
+async fn rest(shared: &Shared, until: Instant) {
+    let _drained = shared.drain.run_until_cancelled(tokio::time::sleep_until(until)).await;
 }
 
 /// Waits until a slot is free and there is memory for a job; false when the worker drains.

@@ -17,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-const BATCH: usize = 500;
+const BATCH: usize = 1_000;
 const LINGER: Duration = Duration::from_millis(2);
 const BACKOFF: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(50)..=Duration::from_secs(2);

@@ -157,18 +157,18 @@ async fn sync(
     line: &Line,
     connecting: &Semaphore,
 ) -> anyhow::Result<Synced> {
-    let link = {
+    let connected = {
         let _turn = connecting.acquire().await?;
         line.say("connecting");
         person.connect(&account).await?
     };
     let began = Instant::now();
-    let sync = follow(&person.client, link.first_sync, line, |_| Ok(())).await;
+    let sync = follow(&person.client, connected.first_sync, line, |_| Ok(())).await;
     let sync = sync.with_context(|| format!("the sync of {}", person.label(account.provider)))?;
     Ok(Synced {
         user: person.subject.clone(),
         account,
-        connection: link.connection,
+        connection: connected.connection,
         sync,
         took: began.elapsed(),
     })

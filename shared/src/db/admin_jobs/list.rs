@@ -88,7 +88,7 @@ macro_rules! look {
                 " from paceline.sync_history j",
                 "j.status = $3",
                 "j.last_error ->> 'code'",
-                "j.fingerprint",
+                "j.last_error ->> 'fingerprint'",
                 "j.last_error ->> 'message'",
                 "j.status = coalesce($3, 'failed')"
             )
@@ -248,7 +248,7 @@ pub async fn rows(tx: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Job>, sqlx:
                   j.crashes as "crashes!", coalesce(r.retrying, false) as "retrying!", j.waiting_for,
                   case when j.waiting_for is not null then j.run_at end as waiting_until, j.cancel_requested_at,
                   j.worker as "worker: WorkerId", r.last_error, r.last_error ->> 'fingerprint' as fingerprint,
-                  coalesce(r.stored + r.failed, 0) as "processed!", j.created_at as "created_at!", r.started_at,
+                  coalesce(paceline.processed(r.counts), 0) as "processed!", j.created_at as "created_at!", r.started_at,
                   coalesce(r.last_activity_at, j.created_at) as "updated_at!", null::timestamptz as finished_at
              from paceline.sync_jobs j
              left join paceline.sync_runs r on r.job_id = j.id
@@ -257,7 +257,7 @@ pub async fn rows(tx: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Job>, sqlx:
            union all
            select h.id, h.user_id, coalesce(u.external_id, ''), h.provider, h.job_type, h.kind, h.class, h.status,
                   h.phase, h.attempt, h.max_retries, h.crashes, false, null, null, null, null, h.last_error,
-                  h.fingerprint, h.stored + h.failed, h.created_at, h.started_at, h.finished_at, h.finished_at
+                  h.last_error ->> 'fingerprint', paceline.processed(h.counts), h.created_at, h.started_at, h.finished_at, h.finished_at
              from paceline.sync_history h left join paceline.users u on u.id = h.user_id
             where h.id = any($1)"#,
         ids

@@ -40,10 +40,10 @@ pub struct Claimed {
     pub crashes: i16,
     /// How, as stored.
     pub payload: Value,
-    /// Where to go on, as stored.
-    pub checkpoint: Value,
-    /// What was counted so far, as stored.
-    pub counts: Value,
+    /// Where to go on, as stored; `None`: from the start, no worker had it before.
+    pub checkpoint: Option<Value>,
+    /// What was counted so far, as stored; `None` as well then.
+    pub counts: Option<Value>,
     /// Its place in the queue.
     pub sort_at: DateTime<Utc>,
     /// The request that asked for it.
@@ -210,6 +210,9 @@ enum Passed {
 ///
 /// Rows are taken by their place (`ctid`): it cannot change under the lock. One that changed between the snapshot
 /// and the lock is not found there, and is left to the next claim.
+///
+/// The user's row is not written here: whoever runs the job says that it runs when it begins
+/// ([`crate::db::sync_progress::begin`]). A claim writes for hundreds at once, and its rows are locked meanwhile.
 async fn statement(
     db: impl PgExecutor<'_>,
     take: Take,
@@ -267,25 +270,27 @@ async fn statement(
                      and (sort_at, id) > (coalesce($4, '-infinity'::timestamptz), $5)
                    order by sort_at, id limit $6 for update skip locked)
                 end)[1:(select takes from gate)])
-             returning *),
+             returning id, lease_epoch, user_id, connection_id, kind, job_type, time_range, class, attempt, max_retries,
+                       crashes, payload, sort_at, trace_id),
            stamp as materialized (
              select now, jsonb_build_object('fetch', jsonb_build_object('start', now)) as phase_times
                from (select clock_timestamp() as now from up limit 1) t),
-           run as (
+           -- Whoever is claimed for the first time has no row yet; to look for one first costs more than to write it.
+           first as (
+             insert into paceline.sync_runs
+               (job_id, provider, lease_epoch, worker, beat_at, started_at, last_activity_at, phase_times)
+             select id, $2, lease_epoch, $1, stamp.now, stamp.now, stamp.now, stamp.phase_times
+               from up, stamp where lease_epoch = 1),
+           again as (
              insert into paceline.sync_runs as r
                (job_id, provider, lease_epoch, worker, beat_at, started_at, last_activity_at, phase_times)
-             select id, provider, lease_epoch, worker, stamp.now, stamp.now, stamp.now, stamp.phase_times
-               from up, stamp
+             select id, $2, lease_epoch, $1, stamp.now, stamp.now, stamp.now, stamp.phase_times
+               from up, stamp where lease_epoch > 1
              on conflict (job_id) do update
                set lease_epoch = excluded.lease_epoch, worker = excluded.worker, beat_at = excluded.beat_at,
                    claimed_checkpoint_at = r.checkpoint_at, last_activity_at = excluded.last_activity_at,
                    stuck_reported_at = null
-             returning job_id, checkpoint, counts),
-           progress as (
-             update public.sync_progress
-                set status = 'running', waiting = null, message = null, phase = coalesce(phase, 'fetch'), rev = rev + 1,
-                    started_at = coalesce(started_at, clock_timestamp()), updated_at = clock_timestamp()
-              where id = any(array(select id from up)))
+             returning job_id, checkpoint, counts)
            select gate.reason, nullif(gate.until, 'infinity') as until, gate.least::smallint as "least!",
                   gate.probing as "probing!", gate.room as "room?",
                   job.id as "id?: JobId", job.lease_epoch as "epoch?", job.user_id as "user?: UserId",
@@ -294,7 +299,7 @@ async fn statement(
                   job.attempt as "attempt?", job.max_retries as "max_retries?", job.crashes as "crashes?",
                   job.payload as "payload?", job.checkpoint as "checkpoint?", job.counts as "counts?",
                   job.sort_at as "sort_at?", job.trace_id
-             from gate left join (up join run on run.job_id = up.id) job on true
+             from gate left join (up left join again on again.job_id = up.id) job on true
             order by job.sort_at, job.id"#,
         take.worker.0,
         take.provider.as_str(),
@@ -360,8 +365,8 @@ fn read(rows: Vec<Row>, provider: Provider, lane_is_locked: bool) -> Passed {
                 max_retries: row.max_retries?,
                 crashes: row.crashes?,
                 payload: row.payload?,
-                checkpoint: row.checkpoint?,
-                counts: row.counts?,
+                checkpoint: row.checkpoint,
+                counts: row.counts,
                 sort_at: row.sort_at?,
                 trace_id: row.trace_id,
             })

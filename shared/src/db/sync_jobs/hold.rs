@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// Shows in the progress rows of jobs just queued why they wait, where their lane is held back. Each comes
-/// with its provider and the rank of its class. The claim clears it.
+/// with its provider and the rank of its class. Whoever runs the job clears it.
 pub(super) async fn show(
     tx: &mut PgConnection,
     jobs: &[(JobId, Provider, i16)],

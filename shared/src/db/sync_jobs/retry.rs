@@ -9,7 +9,7 @@ use crate::{
     sync_spec::Class,
 };
 use sqlx::PgConnection;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// How ended jobs are queued again.
@@ -109,7 +109,7 @@ async fn retry_of(
     }
     let mut queued = Vec::new();
     while !open.is_empty() {
-        let won = queue_again(tx, &open, options).await?;
+        let won: HashSet<JobId> = queue_again(tx, &open, options).await?.into_iter().collect();
         let (mine, rest): (Vec<_>, Vec<_>) =
             open.into_iter().partition(|ended| won.contains(&ended.id));
         outcomes.extend(mine.iter().map(|ended| (ended.id, RetryOutcome::Queued(ended.provider))));
@@ -158,6 +158,8 @@ async fn lock_ended(
 }
 
 /// Moves ended jobs back into the queue where their place is free; answers which.
+///
+/// One that was never claimed, by its epoch, left nothing to go on with: it has no row in `sync_runs`, as when it was new.
 async fn queue_again(
     tx: &mut PgConnection,
     ended: &[Ended],
@@ -197,7 +199,7 @@ async fn queue_again(
                     case when kept then phase_times else jsonb_build_object('fetch', jsonb_build_object('start', t.now)) end,
                     error_count, last_error, retries + 1, case when kept then last_page else 0 end,
                     coalesce(started_at, t.now), t.now
-               from won, (select clock_timestamp() as now) t),
+               from won, (select clock_timestamp() as now) t where lease_epoch > 0),
            gone as (delete from paceline.sync_history where id = any(array(select id from won))),
            anew as (select id from won where not kept),
            pages as (delete from paceline.staged_pages where job_id = any(array(select id from anew))),

@@ -1,7 +1,7 @@
 //! How fast jobs come in: in batches, beside a plain insert of the job row alone; and one by one from many clients
 //! while workers run, beside a raw pair of inserters and takers.
 
-use super::{Plan, raw};
+use super::{Plan, raw, statements};
 use crate::proofs::{
     noop,
     report::{Bound, Report},
@@ -59,7 +59,17 @@ pub(crate) async fn prove(report: &mut Report, plan: &Plan) -> Result<()> {
     let workers = noop::fleet(&mut stack).await;
     let clients = Db::new(stack.db.url(), db.route(), "paceline-proof-clients", CONNECTIONS)?;
     let raw = raw_pair(clients.pool(), plan.clients_for).await?;
+    statements::reset(db.pool()).await?;
     let (ours, longest) = singles(&clients, plan.clients_for).await?;
+    let jobs = ours * plan.clients_for.as_secs_f64();
+    for (name, like) in [
+        ("Postgres in these enqueues, each", "insert into public.sync_progress"),
+        ("Postgres in claims meanwhile, an enqueue", statements::CLAIM),
+        ("Postgres in ends meanwhile, an enqueue", statements::SETTLE),
+    ] {
+        let spent = statements::spent(db.pool(), like, "^$").await?;
+        report.figure(name, spent.ms * 1e3 / jobs, "µs", Bound::None);
+    }
     report.figure("inserts/s of the raw pair, 16 clients", raw, "1/s", Bound::None);
     report.figure("enqueues/s of 16 clients, workers running", ours, "1/s", Bound::None);
     report.figure("enqueues over raw inserts", ours / raw, "", Bound::AtLeast(plan.floors.singles));

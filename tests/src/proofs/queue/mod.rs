@@ -4,6 +4,7 @@
 mod beats;
 mod drain;
 mod enqueue;
+mod looks;
 mod pickup;
 mod raw;
 mod statements;
@@ -34,6 +35,9 @@ pub(crate) struct Options {
     /// Go on measuring the drain for so long; the round with the median ratio counts.
     #[arg(long, default_value_t = 0)]
     seconds: u64,
+    /// Of everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
     /// A small run with looser floors, for a shared machine.
     #[arg(long, conflicts_with_all = ["rows", "finished", "waiting", "ready"])]
     short: bool,
@@ -50,7 +54,7 @@ enum Part {
     Enqueue,
     /// How soon a job is in a worker's hands.
     Pickup,
-    /// Claims in large tables.
+    /// Claims, lists and counts in large tables.
     Claims,
     /// What five hundred beating incarnations write.
     Beats,
@@ -66,6 +70,7 @@ struct Plan {
     waiting: i32,
     ready: i32,
     seconds: u64,
+    seed: u64,
     /// Claims measured in the large tables.
     claims: usize,
     clients_for: Duration,
@@ -86,6 +91,8 @@ struct Floors {
     /// Of a half, and of 99 in 100.
     pickup_ms: [f64; 2],
     claim_ms: f64,
+    list_ms: f64,
+    counts_ms: f64,
     idle_mib: f64,
 }
 
@@ -97,7 +104,8 @@ impl Options {
                 finished: 100_000,
                 waiting: 20_000,
                 ready: 12_000,
-                seconds: 0,
+                seconds: self.seconds,
+                seed: self.seed,
                 claims: 500,
                 clients_for: Duration::from_secs(3),
                 pickup_for: Duration::from_secs(6),
@@ -113,6 +121,8 @@ impl Options {
                     singles: 0.3,
                     pickup_ms: [15.0, 120.0],
                     claim_ms: 50.0,
+                    list_ms: 750.0,
+                    counts_ms: 250.0,
                     idle_mib: 30.0,
                 },
             };
@@ -123,6 +133,7 @@ impl Options {
             waiting: self.waiting,
             ready: self.ready,
             seconds: self.seconds,
+            seed: self.seed,
             claims: 2_000,
             clients_for: Duration::from_secs(8),
             pickup_for: Duration::from_secs(30),
@@ -136,6 +147,8 @@ impl Options {
                 singles: 0.6,
                 pickup_ms: [3.0, 12.0],
                 claim_ms: 10.0,
+                list_ms: 150.0,
+                counts_ms: 50.0,
                 idle_mib: 25.0,
             },
         }
@@ -148,8 +161,13 @@ impl Options {
 
 /// A private server that counts statements, with everything on that keeps data safe.
 pub(crate) fn server(home: PathBuf) -> Server {
-    let counting = ("shared_preload_libraries".to_owned(), "pg_stat_statements".to_owned());
-    Server { settings: vec![counting], ..Server::new(home) }
+    let settings = [
+        ("shared_preload_libraries", "pg_stat_statements"),
+        // A statement that is planned anew for each batch costs that as well.
+        ("pg_stat_statements.track_planning", "on"),
+    ];
+    let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Server { settings: settings.into(), ..Server::new(home) }
 }
 
 /// Runs the proof.

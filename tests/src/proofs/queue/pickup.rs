@@ -1,7 +1,7 @@
 //! How soon a job is in a worker's hands: at a quiet rate, as users ask; and how long a claim takes in tables that are
 //! full of jobs that ended, wait or are ready.
 
-use super::{Plan, enqueue::new_sync};
+use super::{Plan, enqueue::new_sync, looks::looks};
 use crate::proofs::{
     noop,
     report::{Bound, Report},
@@ -79,20 +79,22 @@ pub(crate) async fn quiet(report: &mut Report, plan: &Plan) -> Result<()> {
 /// Adds the figures of large tables.
 pub(crate) async fn large(report: &mut Report, plan: &Plan) -> Result<()> {
     let db = TestDb::new().await;
-    sqlx::query(FINISHED).bind(plan.finished).execute(&*db).await?;
-    noop::fill(db.pool(), plan.waiting, Duration::ZERO).await?;
+    // Past the limits that the application has for its statements.
+    let pool = db.pool();
+    sqlx::query(FINISHED).bind(plan.finished).execute(pool).await?;
+    noop::fill(pool, plan.waiting, Duration::ZERO).await?;
     sqlx::raw_sql(
         "update paceline.sync_jobs set waiting_for = 'quota_exceeded', run_at = clock_timestamp() + interval '1 day'",
     )
-    .execute(&*db)
+    .execute(pool)
     .await?;
-    noop::fill(db.pool(), plan.ready, Duration::ZERO).await?;
+    noop::fill(pool, plan.ready, Duration::ZERO).await?;
     for statement in ["vacuum analyze paceline.sync_jobs", "analyze paceline.sync_history"] {
-        sqlx::raw_sql(statement).execute(&*db).await?;
+        sqlx::raw_sql(statement).execute(pool).await?;
     }
     let worker = WorkerId::fresh();
     let (mut took, mut jobs, mut cursor) = (Vec::new(), 0, Cursor::START);
-    let mut chance = fastrand::Rng::with_seed(1);
+    let mut chance = fastrand::Rng::with_seed(plan.seed);
     for n in 0..plan.claims {
         if n % CURSOR_CLAIMS == 0 {
             cursor = Cursor::START;
@@ -120,5 +122,5 @@ pub(crate) async fn large(report: &mut Report, plan: &Plan) -> Result<()> {
         "ms",
         Bound::AtMost(plan.floors.claim_ms),
     );
-    Ok(())
+    looks(report, plan, &db).await
 }

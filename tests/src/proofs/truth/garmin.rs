@@ -213,9 +213,15 @@ fn night(summary: &Value) -> Map<String, Value> {
         field(summary, "lightSleepDurationInSeconds"),
         field(summary, "remSleepInSeconds"),
     ];
+    // The duration leaves out what was spent awake: the last of the spans tells the end.
+    let spans =
+        summary["sleepLevelsMap"].as_object().into_iter().flat_map(|levels| levels.values());
+    let ends = spans.filter_map(Value::as_array).flatten();
+    let end = ends.filter_map(|span| span["endTimeInSeconds"].as_i64()).max();
     named([
         ("day", field(summary, "calendarDate")),
         ("start_at", field(summary, "startTimeInSeconds")),
+        ("end_at", end.into()),
         ("utc_offset_s", field(summary, "startTimeOffsetInSeconds")),
         ("asleep_s", sum(&asleep)),
         ("awake_s", field(summary, "awakeDurationInSeconds")),

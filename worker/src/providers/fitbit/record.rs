@@ -65,6 +65,12 @@ impl Profile {
         self.zone.as_deref()?.parse().ok()
     }
 
+    /// The zone, unless the clock that told this was elsewhere: then it is not known.
+    fn zone_of(&self, told: DateTime<FixedOffset>) -> Option<String> {
+        let here = self.tz()?.offset_from_utc_datetime(&told.naive_utc()).fix();
+        self.zone.clone().filter(|_| here == *told.offset())
+    }
+
     /// When a clock on the wall showed this. Of an hour that came twice the first; one that never came is taken as if
     /// the clock had not been put forward.
     pub(super) fn instant(&self, local: NaiveDateTime) -> Moment {

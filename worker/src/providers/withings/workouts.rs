@@ -97,13 +97,14 @@ pub(super) fn record(raw: &str) -> Result<Record, Unreadable> {
         paused => paused,
     };
     let moving_time_s = elapsed_time_s.zip(paused).map(|(elapsed, paused)| elapsed - paused);
-    // What the user wrote down counts where nothing was measured.
+    // What the user wrote down counts where nothing was measured; 0 is how either says that there is nothing.
     let measured =
         |name: &str, by_hand: &str, read: &dyn Fn(&str) -> Result<Option<f64>, Unreadable>| {
-            match read(name)? {
-                None => read(by_hand),
-                value => Ok(value),
+            let told = read(name)?;
+            if told.is_some_and(|value| value > 0.0) {
+                return Ok(told);
             }
+            Ok(read(by_hand)?.filter(|value| *value > 0.0).or(told))
         };
     Ok(Record::Activity(Box::new(Activity {
         record_id: workout.id("id").ok_or_else(|| odd("id"))?,
@@ -165,5 +166,11 @@ mod tests {
         let by_hand = WORKOUT.replace(r#""distance":5012.5"#, r#""distance":null"#);
         let by_hand = read(&by_hand);
         assert_eq!(by_hand.distance_m, Some(1.0));
+        // Typed in: what a device would have measured is 0 and not absent.
+        let typed = WORKOUT.replace("200.5", r#"0,"manual_calories":310"#);
+        assert_eq!(read(&typed).energy_j, Some(1_297_040.0));
+        let untold = WORKOUT.replace(r#""distance":5012.5"#, r#""distance":null"#);
+        let untold = untold.replace(r#""manual_distance":1"#, r#""manual_distance":0"#);
+        assert_eq!(read(&untold).distance_m, None, "0 by hand is not told");
     }
 }

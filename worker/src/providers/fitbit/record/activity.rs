@@ -58,7 +58,7 @@ pub(super) fn read(raw: &str, profile: &Profile) -> Result<Activity, Unreadable>
         max_heart_rate_bpm: None,
         start_at: began.to_utc(),
         start_local: local,
-        zone: profile.zone.clone(),
+        zone: profile.zone_of(began),
         utc_offset_s: Some(began.offset().local_minus_utc()),
         start: None,
         end: None,

@@ -149,6 +149,9 @@ fn an_activity_is_mapped_in_metres_seconds_and_joules() {
     assert_eq!(walk.start_at.to_rfc3339(), "2019-01-03T20:08:29+00:00");
     assert_eq!(walk.start_local.to_string(), "2019-01-03 12:08:29");
     assert_eq!(walk.utc_offset_s, Some(-28_800));
+    assert_eq!(walk.zone, None, "it was not walked where the profile is");
+    let at_home = activity(&WALK.replace("-08:00", "+01:00")).unwrap();
+    assert_eq!(at_home.zone.as_deref(), Some("Europe/Berlin"));
     assert_eq!(walk.revision, Some(1_546_630_275_000));
 }
 
