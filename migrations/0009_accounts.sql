@@ -49,6 +49,12 @@ comment on column paceline.sync_jobs.slot is
   'Which of a user''s parallel places at a provider: 0 is the sync, above it backfill slices; below it code exchanges (odd) and deauthorisations (even).';
 create index sync_jobs_account on paceline.sync_jobs (sort_at, id) where slot < 0 and waiting_for is null;
 
+-- What was asked for while a sync was live is of two kinds, and the narrow one stays narrow.
+alter table paceline.sync_jobs add column follow_up_new tstzmultirange;
+alter table paceline.sync_history add column follow_up_new tstzmultirange;
+comment on column paceline.sync_jobs.follow_up_new is
+  'As follow_up, of those who asked only for what is new; it follows after those, one job each, and reads only that.';
+
 alter table paceline.connections
   add column asked text[] not null default '{}',
   add column missing text[] not null default '{}',

@@ -4,10 +4,12 @@ alter table paceline.staged_pages
   add column stream text not null default 'activities',
   add column context jsonb,
   add column ids text[] not null default '{}',
-  add column next_step jsonb;
+  add column next_step jsonb,
+  add column staged_at timestamptz not null default clock_timestamp();
 comment on column paceline.staged_pages.stream is 'Which of the provider''s lists it is a page of.';
 comment on column paceline.staged_pages.context is 'What reading it needs and it does not say itself: zone, units.';
 comment on column paceline.staged_pages.ids is 'The records on it: what a complete read does not name is gone at the provider.';
+comment on column paceline.staged_pages.staged_at is 'What others wrote later is newer than this page, which neither overwrites nor removes it.';
 comment on column paceline.staged_pages.next_step is 'The step after it; null behind the last.';
 
 alter table paceline.staged_pages drop constraint staged_pages_page_positive;

@@ -6,7 +6,9 @@ mod proofs;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand, ValueEnum};
 use paceline_postgres::{Cluster, Options, test_home};
-use proofs::{bulk, fair, faults, limits, model, pipeline, queue, report::Report, truth};
+use proofs::{
+    bulk, fair, faults, limits, model, pipeline, queue, report::Report, status, tokens, truth,
+};
 use std::{
     ffi::OsStr,
     io::Write as _,
@@ -56,6 +58,10 @@ enum Proof {
     Limits(limits::Options),
     /// All providers at once, with edits, deletions, faults, kills and expiring tokens: what is stored is what they hold.
     Truth(truth::Options),
+    /// The single-sync face: how soon a status is told while syncs run, one start of a hundred, nothing lost by a restart.
+    Status(status::Options),
+    /// No token, code, secret or key in the database, in a log at debug level, or in an answer, in any form.
+    Tokens(tokens::Options),
 }
 
 fn main() -> ExitCode {
@@ -82,6 +88,8 @@ fn run(cli: &Cli) -> Result<ExitCode> {
         Proof::Model(options) => runtime.block_on(model::prove(options))?,
         Proof::Limits(options) => runtime.block_on(limits::prove(options))?,
         Proof::Truth(options) => runtime.block_on(truth::prove(options))?,
+        Proof::Status(options) => runtime.block_on(status::prove(options))?,
+        Proof::Tokens(options) => runtime.block_on(tokens::prove(options))?,
     };
     let text = match cli.output {
         Output::Table => report.to_string(),
@@ -105,6 +113,12 @@ fn on_a_private_server(cli: &Cli) -> Result<ExitCode> {
     if matches!(&cli.proof, Proof::Truth(_)) {
         // A killed worker's connections linger beside those of the next one.
         let options = Options { max_connections: 300, ..Options::new(homes.join("proofs-truth")) };
+        return again_on(&options, &[]);
+    }
+    if matches!(&cli.proof, Proof::Status(_) | Proof::Tokens(_)) {
+        // Two APIs and, after a kill, four workers, of which two are only remembered.
+        let options =
+            Options { max_connections: 200, ..Options::new(homes.join("proofs-accounts")) };
         return again_on(&options, &[]);
     }
     match &cli.proof {

@@ -66,6 +66,12 @@ impl Process {
         self.address
     }
 
+    /// What it was called when it was started.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// What it has logged so far.
     #[must_use]
     pub fn log(&self) -> String {

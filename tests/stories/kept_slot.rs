@@ -83,6 +83,43 @@ async fn a_code_goes_past_full_slots_a_pause_and_an_open_breaker() {
 }
 
 #[tokio::test]
+async fn the_first_sync_begins_when_another_one_has_left_its_place() {
+    let mut stack = Stack::new().await;
+    let (mut browser, page) = came_back(&stack).await;
+    rows::change(
+        &stack.db,
+        "insert into paceline.sync_jobs
+           (id, user_id, connection_id, provider, kind, job_type, class, time_range, waiting_for, run_at, sort_at,
+            max_retries, payload, payload_version)
+         select gen_random_uuid(), id, gen_random_uuid(), 'strava', 'sync', 'activities', 3, '(,)', 'rate_limit',
+                'infinity', now(), 5, '{}', 1 from paceline.users",
+    )
+    .await;
+    let _worker = stack.worker().await;
+    let page = browser.watch(&page, SOON).await;
+    assert!(page.html.contains("Strava is connected"), "{}", page.html);
+    let waits = "select count(*) from paceline.sync_jobs where kind = 'exchange' and waiting_for = 'sync_under_way'";
+    until("the exchange waits for the place", SOON, async || {
+        rows::number(&stack.db, waits).await == 1
+    })
+    .await;
+    let look = "update paceline.sync_jobs set run_at = now() where kind = 'exchange'";
+    rows::change(&stack.db, look).await;
+    let again = format!("{waits} and run_at > now() and lease_epoch = 2");
+    until("it waits again", SOON, async || rows::number(&stack.db, &again).await == 1).await;
+    rows::change(&stack.db, "delete from paceline.sync_jobs where kind = 'sync'").await;
+    rows::change(&stack.db, look).await;
+    until("the history is read", SOON, async || {
+        let done = "select count(*) from paceline.sync_history where kind = 'sync' and status = 'completed'";
+        rows::number(&stack.db, done).await == 1
+    })
+    .await;
+    let left = "select count(*) from paceline.sync_jobs";
+    until("nothing is left to do", SOON, async || rows::number(&stack.db, left).await == 0).await;
+    assert_eq!(sent(&stack), 1);
+}
+
+#[tokio::test]
 async fn a_code_that_was_not_looked_at_is_sent_again() {
     let mut stack = Stack::new().await;
     let away = Fault::Status { code: 503, html: true, day: false };

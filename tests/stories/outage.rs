@@ -49,7 +49,7 @@ async fn a_full_disk_is_a_failed_attempt_with_a_pause_and_no_endless_round() {
                   raise exception 'could not extend file: No space left on device' using errcode = '53100';
                 end $$;
                 create trigger full_disk before insert on paceline.staged_pages
-                  for each statement execute function public.full()";
+                  for each row when (new.page > 0) execute function public.full()";
     rows::change(&stack.db, full).await;
     let setup = WorkerSetup { retry_base: Duration::from_mins(1), ..WorkerSetup::default() };
     let _worker = stack.worker_with(setup).await;

@@ -95,7 +95,7 @@ async fn every_fault_of_a_request_is_named() {
         ("provider", with("provider", json!("polar"))),
         ("provider", json!({ "jobType": "activities" })),
         ("jobType", with("jobType", json!("sleep"))),
-        ("jobType", with("provider", json!("withings"))),
+        ("jobType", with("provider", json!("google_health"))),
         ("colour", with("colour", json!("red"))),
         ("timeRange", range(json!(1_767_225_600), json!(1_735_689_600))),
         ("timeRange", range(json!(1_735_689_600), json!(1_735_689_600))),

@@ -185,7 +185,7 @@ async fn a_retry_after_the_pages_were_deleted_begins_anew() {
     let id = user.client.start_sync(&json!({ "maxRetries": 0 })).await;
     let failed = user.client.wait_over(id, SOON).await;
     assert_eq!(failed.status, "FAILED");
-    let pages = "select count(*) from paceline.staged_pages";
+    let pages = "select count(*) from paceline.staged_pages where page > 0";
     assert_eq!(number(&stack.db, pages).await, 1);
     assert_eq!(staged_pages::prune(&stack.db, Duration::from_hours(1), 50).await.unwrap(), 0);
     assert_eq!(number(&stack.db, pages).await, 1, "it failed a moment ago");

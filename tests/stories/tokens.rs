@@ -172,6 +172,7 @@ async fn a_user_who_withheld_the_activities_is_told_so() {
     let error = failed.error.unwrap();
     assert_eq!((failed.status.as_str(), error.code.as_str()), ("FAILED", "permission_denied"));
     assert_eq!((error.action.as_str(), error.retryable), ("grant_access", false));
+    assert!(stack.page_requests(user.athlete).is_empty(), "what was not granted is not asked for");
 }
 
 #[tokio::test]

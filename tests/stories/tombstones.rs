@@ -299,26 +299,44 @@ async fn a_sync_of_what_is_new_fills_the_gap_that_a_sync_of_a_part_has_left() {
 #[tokio::test]
 async fn a_record_that_comes_back_is_alive_again() {
     let mut stack = Stack::new().await;
-    let population = Population { activities: 60, years: 1, ..Population::default() };
-    // Who may not see private activities loses one that is hidden, and sees it again.
-    let scope = "read,activity:read,profile:read_all";
-    let user = stack.user_with("ann", &population, scope).await;
+    let user = stack.user("ann", 60).await;
     let _worker = stack.worker().await;
     user.sync_all(&json!({})).await;
-    let shown_first = shown(&user).await;
-    let all = held(&stack, &user);
-    let id = all.iter().map(|held| held.id).find(|id| shown_first.contains(&id.to_string()));
-    let id = id.unwrap();
-    stack.world().edit_activity(user.athlete, id, r#"{"private":true}"#).unwrap();
-    user.sync_all(&json!({})).await;
-    assert_eq!(tombstones(&stack, &user).await, texts(&[id]));
-    assert!(!shown(&user).await.contains(&id.to_string()));
+    let id = held(&stack, &user)[7].id.to_string();
+    let buried = format!(
+        "update paceline.activities set deleted_at = clock_timestamp(), version = version + 1 where provider_record_id = '{id}'"
+    );
+    rows::change(&stack.db, &buried).await;
+    assert!(!shown(&user).await.contains(&id));
 
-    stack.world().edit_activity(user.athlete, id, r#"{"private":false}"#).unwrap();
     let back = user.sync_all(&json!({})).await.results.unwrap().store;
     assert_eq!((back.saved, back.updated), (0, 1));
     assert!(tombstones(&stack, &user).await.is_empty());
-    assert_eq!(shown(&user).await, shown_first);
+    assert!(shown(&user).await.contains(&id));
+    let version = format!(
+        "select version::bigint from paceline.activities where provider_record_id = '{id}'"
+    );
+    assert_eq!(
+        rows::number(&stack.db, &version).await,
+        3,
+        "whoever compares versions sees both changes"
+    );
+}
+
+#[tokio::test]
+async fn what_consent_hides_is_not_taken_for_deleted() {
+    let mut stack = Stack::new().await;
+    let population = Population { activities: 60, years: 1, ..Population::default() };
+    let user = stack.user_with("ann", &population, paceline_simulator::FULL_SCOPE).await;
+    let _worker = stack.worker().await;
+    user.sync_all(&json!({})).await;
+    let all = shown(&user).await;
+    let id = held(&stack, &user)[7].id;
+    stack.world().edit_activity(user.athlete, id, r#"{"private":true}"#).unwrap();
+    stack.connect(user.id, user.athlete, "read,activity:read,profile:read_all").await;
+    user.sync_all(&json!({})).await;
+    assert!(tombstones(&stack, &user).await.is_empty());
+    assert_eq!(shown(&user).await, all);
 }
 
 #[tokio::test]

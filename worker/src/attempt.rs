@@ -26,7 +26,7 @@ pub enum Error {
     /// The job shall wait; no fault of its own.
     #[error("{message}")]
     Wait {
-        /// `rate_limit`, `quota_exceeded`, `breaker_open` or `preparing`.
+        /// `rate_limit`, `quota_exceeded`, `breaker_open`, `preparing` or `sync_under_way`.
         reason: &'static str,
         /// How long.
         after: Duration,

@@ -155,7 +155,11 @@ async fn keep(
     match returned.map_err(|error| Page::from(unsealed(error)))? {
         Returned::Kept => {}
         Returned::Before => return Err(Page::used()),
-        Returned::Late => return Err(too_late(app, way).await?),
+        Returned::Late => {
+            // It holds the row that is ended now.
+            tx.rollback().await.map_err(|error| sorry(error.into()))?;
+            return Err(too_late(app, way).await?);
+        }
     }
     let job =
         sync_jobs::enqueue_exchange(&mut tx, way.user, way.provider, way.id, request_id()).await;

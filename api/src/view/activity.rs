@@ -54,6 +54,12 @@ pub(crate) struct ActivityView {
     pub(crate) zone: Option<String>,
     /// Seconds east of UTC at the start, daylight saving included.
     pub(crate) utc_offset_s: Option<i32>,
+    /// Joules used.
+    pub(crate) energy_j: Option<f64>,
+    /// Steps made.
+    pub(crate) steps: Option<i32>,
+    /// Where the provider itself has it from, if it says so.
+    pub(crate) origin_provider: Option<String>,
     /// Where it began.
     pub(crate) start: Option<PositionView>,
     /// Where it ended.
@@ -179,6 +185,9 @@ impl From<Row> for ActivityView {
             start_local: row.start_local,
             zone: row.zone,
             utc_offset_s: row.utc_offset_s,
+            energy_j: row.energy_j,
+            steps: row.steps,
+            origin_provider: row.origin_provider,
             provenance: row.provenance,
             payload: row.payload,
             version: row.version,
@@ -213,6 +222,9 @@ pub(crate) mod tests {
             start_local: "2026-05-03T07:30:00".parse().unwrap(),
             zone: Some("Europe/Berlin".to_owned()),
             utc_offset_s: Some(7_200),
+            energy_j: Some(2_092_000.0),
+            steps: None,
+            origin_provider: Some("garmin".to_owned()),
             start_lat: Some(52.52),
             start_lon: Some(13.40),
             end_lat: None,

@@ -21,6 +21,8 @@ pub struct Origin {
     pub provider: Provider,
     /// The sync.
     pub job: JobId,
+    /// When the batch was read: what others wrote later is newer.
+    pub as_of: DateTime<Utc>,
 }
 
 /// A record ready to be stored.
@@ -139,7 +141,8 @@ pub async fn upsert(
                    origin_provider = excluded.origin_provider, origin_record_id = excluded.origin_record_id,
                    revision = excluded.revision, payload = excluded.payload, content_hash = excluded.content_hash,
                    version = a.version
-                     + (a.content_hash <> excluded.content_hash and a.payload <> excluded.payload)::integer,
+                     + ((a.content_hash <> excluded.content_hash and a.payload <> excluded.payload)
+                        or a.deleted_at is not null)::integer,
                    deleted_at = null, updated_at = clock_timestamp(),
                    (place_status, city, state, country, place_distance_m) = (
                      select a.place_status, a.city, a.state, a.country, a.place_distance_m
@@ -170,7 +173,7 @@ pub async fn upsert(
                 or (a.weather_status not in ('enriched', excluded.weather_status) and excluded.weather_status <> 'skipped')
                 or (a.place_status not in ('enriched', excluded.place_status) and excluded.place_status <> 'skipped')
                 or a.deleted_at is not null)
-               and coalesce(excluded.revision >= a.revision, true)
+               and coalesce(excluded.revision >= a.revision, true) and (a.sync_job_id = $4 or a.updated_at <= $49)
              returning xmax = 0 as fresh)
            select count(*) filter (where fresh) as "saved!", count(*) filter (where not fresh) as "updated!" from written"#,
         origin.user.0,
@@ -220,14 +223,16 @@ pub async fn upsert(
         &column!(r => r.activity.steps) as &[Option<i32>],
         &column!(r => r.activity.upstream.as_ref().map(|up| up.provider.as_str())) as &[Option<&str>],
         &column!(r => r.activity.upstream.as_ref().and_then(|up| up.record_id.as_deref())) as &[Option<&str>],
-        &column!(r => r.activity.revision) as &[Option<i64>]
+        &column!(r => r.activity.revision) as &[Option<i64>],
+        origin.as_of
     )
     .fetch_one(tx)
     .await?;
     Ok(Upserted::of(written.saved, written.updated, records.len()))
 }
 
-/// Records of a list's part that are not among those on the pages of `job`, which has read that part completely.
+/// Some of the records in a list's part that are on no page of `job`, which has read that part completely. What others
+/// wrote since it began to read is newer and not among them.
 pub async fn unnamed(
     db: &Db,
     connection: ConnectionId,
@@ -239,8 +244,9 @@ pub async fn unnamed(
         "select provider_record_id from paceline.activities
           where connection_id = $1 and stream = $3 and deleted_at is null
             and start_at >= coalesce($4, '-infinity'::timestamptz) and start_at < $5
+            and updated_at < (select staged_at from paceline.staged_pages where job_id = $2 and page = 0)
             and provider_record_id not in (
-              select unnest(ids) from paceline.staged_pages where job_id = $2 and stream = $3)
+              select unnest(ids) from paceline.staged_pages where job_id = $2 and (stream = $3 or page = 0))
           order by start_at desc limit $6",
         connection.0,
         job.0,
@@ -251,6 +257,32 @@ pub async fn unnamed(
     )
     .fetch_all(db)
     .await?)
+}
+
+/// Marks as deleted what lies in a list's part and is on no page of `job`, as [`unnamed`] finds it. Answers how many.
+pub async fn remove_unnamed(
+    tx: &mut PgConnection,
+    connection: ConnectionId,
+    job: JobId,
+    part: Replaceable<'_>,
+) -> Result<i64, Error> {
+    let removed = sqlx::query!(
+        "update paceline.activities
+            set deleted_at = clock_timestamp(), updated_at = clock_timestamp(), version = version + 1, sync_job_id = $2
+          where connection_id = $1 and stream = $3 and deleted_at is null
+            and start_at >= coalesce($4, '-infinity'::timestamptz) and start_at < $5
+            and updated_at < (select staged_at from paceline.staged_pages where job_id = $2 and page = 0)
+            and provider_record_id not in (
+              select unnest(ids) from paceline.staged_pages where job_id = $2 and stream = $3)",
+        connection.0,
+        job.0,
+        part.stream,
+        part.from,
+        part.to
+    )
+    .execute(tx)
+    .await?;
+    Ok(i64::try_from(removed.rows_affected()).unwrap_or(i64::MAX))
 }
 
 /// Marks records as deleted. Answers how many were not.
@@ -297,6 +329,9 @@ pub struct Row {
     pub start_local: NaiveDateTime,
     pub zone: Option<String>,
     pub utc_offset_s: Option<i32>,
+    pub energy_j: Option<f64>,
+    pub steps: Option<i32>,
+    pub origin_provider: Option<String>,
     pub start_lat: Option<f64>,
     pub start_lon: Option<f64>,
     pub end_lat: Option<f64>,
@@ -350,7 +385,7 @@ pub async fn list(db: &Db, user: UserId, filter: &Filter, limit: i64) -> Result<
         r#"select id, provider as "provider: Provider", provider_record_id, sync_job_id as "sync_job_id: JobId", name,
                   sport_type, distance_m, moving_time_s, elapsed_time_s, elevation_gain_m, average_speed_mps,
                   max_speed_mps, average_heart_rate_bpm, max_heart_rate_bpm, start_at, start_local, zone, utc_offset_s,
-                  start_lat, start_lon, end_lat, end_lon, place_status as "place_status: EnrichmentStatus", city, state,
+                  energy_j, steps, origin_provider, start_lat, start_lon, end_lat, end_lon, place_status as "place_status: EnrichmentStatus", city, state,
                   country, place_distance_m, weather_status as "weather_status: EnrichmentStatus", temperature_c,
                   feels_like_c, humidity_pct, pressure_hpa, wind_speed_mps, wind_direction_deg, condition, visibility_m,
                   uv_index, provenance, case when $8 then payload end as payload, version, updated_at

@@ -212,12 +212,7 @@ pub async fn is_taken(
     provider: Provider,
     provider_account_id: &str,
 ) -> Result<bool, Error> {
-    sqlx::query!(
-        "select pg_advisory_xact_lock(hashtextextended($1, 0))",
-        format!("paceline.connections/{provider}/{provider_account_id}")
-    )
-    .execute(&mut *tx)
-    .await?;
+    lock_account(tx, provider, provider_account_id).await?;
     Ok(sqlx::query_scalar!(
         r#"select exists (
              select from paceline.connections
@@ -228,6 +223,43 @@ pub async fn is_taken(
     )
     .fetch_one(tx)
     .await?)
+}
+
+/// Whether there is another link to the account of this one that is not revoked, whoever's it is: whatever ends at the
+/// provider ends for that one too. In the caller's transaction; it and [`is_taken`] wait for each other.
+pub async fn is_shared(tx: &mut PgConnection, id: ConnectionId) -> Result<bool, Error> {
+    let account = sqlx::query!(
+        r#"select provider as "provider: Provider", provider_account_id from paceline.connections where id = $1"#,
+        id.0
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(account) = account else { return Ok(false) };
+    lock_account(tx, account.provider, &account.provider_account_id).await?;
+    Ok(sqlx::query_scalar!(
+        r#"select exists (
+             select from paceline.connections
+              where provider = $2 and provider_account_id = $3 and id <> $1 and state <> 'revoked') as "shared!""#,
+        id.0,
+        account.provider.as_str(),
+        account.provider_account_id
+    )
+    .fetch_one(tx)
+    .await?)
+}
+
+async fn lock_account(
+    tx: &mut PgConnection,
+    provider: Provider,
+    provider_account_id: &str,
+) -> Result<(), Error> {
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended($1, 0))",
+        format!("paceline.connections/{provider}/{provider_account_id}")
+    )
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// What a sync must know of its link.
@@ -271,10 +303,13 @@ pub async fn keep_profile(
     Ok(())
 }
 
-/// Notes that everything new was read.
+/// Notes that everything new was read, with all that was granted: what the provider refused for a while is over.
 pub async fn synced(db: impl PgExecutor<'_>, id: ConnectionId) -> Result<(), Error> {
     sqlx::query!(
-        "update paceline.connections set last_synced_at = clock_timestamp() where id = $1",
+        "update paceline.connections
+            set last_synced_at = clock_timestamp(),
+                state = case when state = 'limited' and missing = '{}' then 'active' else state end
+          where id = $1",
         id.0
     )
     .execute(db)

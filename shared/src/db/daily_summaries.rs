@@ -21,12 +21,12 @@ pub struct Record<'a> {
     pub stream: &'a str,
     /// JSON: the item as the provider sent it.
     pub payload: &'a str,
-    /// SHA-256 of all that the summary was read from.
+    /// SHA-256 of the payload.
     pub content_hash: [u8; 32],
 }
 
 /// Stores a batch in which no record stands twice. Equal content is left alone, changed content raises the version, and
-/// a lower revision replaces nothing.
+/// neither a lower revision nor what was read before the stored one was written replaces anything.
 pub async fn upsert(
     tx: &mut PgConnection,
     origin: Origin,
@@ -80,9 +80,9 @@ pub async fn upsert(
                    is_nap = excluded.is_nap, provenance = excluded.provenance, payload = excluded.payload,
                    content_hash = excluded.content_hash, revision = excluded.revision, deleted_at = null,
                    updated_at = clock_timestamp(),
-                   version = d.version + (d.content_hash <> excluded.content_hash)::integer
+                   version = d.version + 1
              where (d.content_hash <> excluded.content_hash or d.deleted_at is not null)
-               and coalesce(excluded.revision >= d.revision, true)
+               and coalesce(excluded.revision >= d.revision, true) and (d.sync_job_id = $4 or d.updated_at <= $36)
              returning xmax = 0 as fresh)
            select count(*) filter (where fresh) as "saved!", count(*) filter (where not fresh) as "updated!" from written"#,
         origin.user.0,
@@ -119,14 +119,16 @@ pub async fn upsert(
         &column!(r => r.summary.provenance.clone()),
         &column!(r => r.payload) as &[&str],
         &column!(r => r.content_hash.as_slice()) as &[&[u8]],
-        &column!(r => r.summary.revision) as &[Option<i64>]
+        &column!(r => r.summary.revision) as &[Option<i64>],
+        origin.as_of
     )
     .fetch_one(tx)
     .await?;
     Ok(Upserted::of(written.saved, written.updated, records.len()))
 }
 
-/// Marks as deleted what lies in a list's part and is on no page of `job`, which has read that part completely.
+/// Marks as deleted what lies in a list's part and is on no page of `job`, which has read that part completely. What
+/// others wrote since it began to read is newer and stays.
 ///
 /// A summary lies where it starts, or where its day begins in UTC. Answers how many.
 pub async fn remove_unnamed(
@@ -141,6 +143,7 @@ pub async fn remove_unnamed(
           where connection_id = $1 and stream = $3 and deleted_at is null
             and coalesce(start_at, day::timestamp at time zone 'UTC') >= coalesce($4, '-infinity'::timestamptz)
             and coalesce(start_at, day::timestamp at time zone 'UTC') < $5
+            and updated_at < (select staged_at from paceline.staged_pages where job_id = $2 and page = 0)
             and provider_record_id not in (
               select unnest(ids) from paceline.staged_pages where job_id = $2 and stream = $3)",
         connection.0,

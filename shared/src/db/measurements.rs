@@ -22,12 +22,12 @@ pub struct Record<'a> {
     pub stream: &'a str,
     /// JSON: the item as the provider sent it.
     pub payload: &'a str,
-    /// SHA-256 of all that the value was read from.
+    /// SHA-256 of the payload.
     pub content_hash: [u8; 32],
 }
 
 /// Stores a batch in which no record stands twice. Equal content is left alone, changed content raises the version, and
-/// a lower revision replaces nothing.
+/// neither a lower revision nor what was read before the stored one was written replaces anything.
 pub async fn upsert(
     tx: &mut PgConnection,
     origin: Origin,
@@ -61,9 +61,9 @@ pub async fn upsert(
                    utc_offset_s = excluded.utc_offset_s, origin_provider = excluded.origin_provider,
                    provenance = excluded.provenance, payload = excluded.payload, content_hash = excluded.content_hash,
                    revision = excluded.revision, deleted_at = null, updated_at = clock_timestamp(),
-                   version = m.version + (m.content_hash <> excluded.content_hash)::integer
+                   version = m.version + 1
              where (m.content_hash <> excluded.content_hash or m.deleted_at is not null)
-               and coalesce(excluded.revision >= m.revision, true)
+               and coalesce(excluded.revision >= m.revision, true) and (m.sync_job_id = $4 or m.updated_at <= $21)
              returning xmax = 0 as fresh)
            select count(*) filter (where fresh) as "saved!", count(*) filter (where not fresh) as "updated!" from written"#,
         origin.user.0,
@@ -85,15 +85,16 @@ pub async fn upsert(
         &column!(r => r.measurement.provenance.clone()),
         &column!(r => r.payload) as &[&str],
         &column!(r => r.content_hash.as_slice()) as &[&[u8]],
-        &column!(r => r.measurement.revision) as &[Option<i64>]
+        &column!(r => r.measurement.revision) as &[Option<i64>],
+        origin.as_of
     )
     .fetch_one(tx)
     .await?;
     Ok(Upserted::of(written.saved, written.updated, records.len()))
 }
 
-/// Marks as deleted what lies in a list's part and is on no page of `job`, which has read that part completely. Answers
-/// how many.
+/// Marks as deleted what lies in a list's part and is on no page of `job`, which has read that part completely. What
+/// others wrote since it began to read is newer and stays. Answers how many.
 pub async fn remove_unnamed(
     tx: &mut PgConnection,
     connection: ConnectionId,
@@ -105,6 +106,7 @@ pub async fn remove_unnamed(
             set deleted_at = clock_timestamp(), updated_at = clock_timestamp(), version = version + 1, sync_job_id = $2
           where connection_id = $1 and stream = $3 and deleted_at is null
             and measured_at >= coalesce($4, '-infinity'::timestamptz) and measured_at < $5
+            and updated_at < (select staged_at from paceline.staged_pages where job_id = $2 and page = 0)
             and provider_record_id not in (
               select unnest(ids) from paceline.staged_pages where job_id = $2 and stream = $3)",
         connection.0,

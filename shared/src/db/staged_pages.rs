@@ -3,6 +3,7 @@
 
 use super::{Db, Error, fenced::Fenced};
 use crate::JobId;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub async fn put(tx: &mut Fenced, page: NewPage<'_>) -> Result<(), Error> {
          values ($1, $2, $3, $4, $5, $6, $7, $8)
          on conflict (job_id, page) do update
            set stream = excluded.stream, items = excluded.items, body = excluded.body, context = excluded.context,
-               ids = excluded.ids, next_step = excluded.next_step",
+               ids = excluded.ids, next_step = excluded.next_step, staged_at = clock_timestamp()",
         job.0,
         page.page,
         page.stream,
@@ -64,6 +65,19 @@ pub async fn mark(tx: &mut Fenced, stream: &str, mark: &Value) -> Result<(), Err
     Ok(())
 }
 
+/// Names records that no page named and that the provider has all the same, with the plan: they are there.
+pub async fn name(tx: &mut Fenced, ids: &[String]) -> Result<(), Error> {
+    let job = tx.job();
+    sqlx::query!(
+        "update paceline.staged_pages set ids = ids || $2::text[] where job_id = $1 and page = 0",
+        job.0,
+        ids
+    )
+    .execute(tx.connection())
+    .await?;
+    Ok(())
+}
+
 /// A staged page.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -73,13 +87,15 @@ pub struct Page {
     pub body: Vec<u8>,
     /// What reading it needs and it does not say itself.
     pub context: Option<Value>,
+    /// When it was read.
+    pub staged_at: DateTime<Utc>,
 }
 
 /// A page; `None` past the last.
 pub async fn page(db: &Db, job: JobId, page: i32) -> Result<Option<Page>, Error> {
     Ok(sqlx::query_as!(
         Page,
-        "select stream, body, context from paceline.staged_pages where job_id = $1 and page = $2",
+        "select stream, body, context, staged_at from paceline.staged_pages where job_id = $1 and page = $2",
         job.0,
         page
     )

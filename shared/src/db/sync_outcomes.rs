@@ -293,11 +293,11 @@ pub(super) async fn end(tx: &mut PgConnection, ends: &[End]) -> Result<Settled, 
                (id, user_id, connection_id, provider, slot, kind, job_type, class, time_range, status, phase,
                 checkpoint, attempt, max_retries, crashes, payload, payload_version, lease_epoch, estimated_total,
                 counts, phase_times, error_count, last_error, retries, last_page, created_at, started_at,
-                last_activity_at, finished_at, follow_up, trace_id, requested_by)
+                last_activity_at, finished_at, follow_up, follow_up_new, trace_id, requested_by)
              select id, user_id, connection_id, provider, slot, kind, job_type, class, time_range, state, phase,
                     checkpoint, attempt, max_retries, crashes, payload, payload_version, lease_epoch, estimated_total,
                     counts, phase_times, error_count, last_error, retries, last_page, created_at, started_at,
-                    now, now, follow_up, trace_id, requested_by
+                    now, now, follow_up, follow_up_new, trace_id, requested_by
                from mine),
            pages as (
              delete from paceline.staged_pages
@@ -320,7 +320,7 @@ pub(super) async fn end(tx: &mut PgConnection, ends: &[End]) -> Result<Settled, 
                     message = mine.failure ->> 'message', error = mine.failure, rev = p.rev + 1,
                     started_at = coalesce(p.started_at, mine.started_at), updated_at = mine.now, finished_at = mine.now
                from mine where p.id = mine.id)
-           select id as "id!: JobId", follow_up is not null as "follows!" from mine"#,
+           select id as "id!: JobId", num_nonnulls(follow_up, follow_up_new) > 0 as "follows!" from mine"#,
         &ids,
         &epochs,
         &workers,
@@ -354,20 +354,20 @@ pub(super) async fn cancel_idle(tx: &mut PgConnection, jobs: &[Uuid]) -> Result<
                (id, user_id, connection_id, provider, slot, kind, job_type, class, time_range, status, phase,
                 checkpoint, attempt, max_retries, crashes, payload, payload_version, lease_epoch, estimated_total,
                 counts, phase_times, error_count, last_error, retries, last_page, created_at, started_at,
-                last_activity_at, finished_at, follow_up, trace_id, requested_by)
+                last_activity_at, finished_at, follow_up, follow_up_new, trace_id, requested_by)
              select j.id, j.user_id, j.connection_id, j.provider, j.slot, j.kind, j.job_type, j.class, j.time_range,
                     'cancelled', coalesce(r.phase, 'fetch'), coalesce(r.checkpoint, '{"phase": "fetch", "next_page": 1}'),
                     j.attempt, j.max_retries, j.crashes, j.payload, j.payload_version, j.lease_epoch, r.estimated_total,
                     coalesce(r.counts, '{}'), coalesce(r.phase_times, '{}'), coalesce(r.error_count, 0), r.last_error,
                     coalesce(r.retries, 0), coalesce(r.last_page, 0), j.created_at, r.started_at, t.now, t.now,
-                    j.follow_up, j.trace_id, j.requested_by
+                    j.follow_up, j.follow_up_new, j.trace_id, j.requested_by
                from job j left join run r on r.job_id = j.id, (select clock_timestamp() as now) t),
            progress as (
              update public.sync_progress
                 set status = 'cancelled', waiting = null, message = null, rev = rev + 1,
                     updated_at = clock_timestamp(), finished_at = clock_timestamp()
               where id = any(array(select id from job)))
-           select id as "id: JobId", follow_up is not null as "follows!" from job"#,
+           select id as "id: JobId", num_nonnulls(follow_up, follow_up_new) > 0 as "follows!" from job"#,
         jobs
     )
     .fetch_all(&mut *tx)

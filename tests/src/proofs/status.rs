@@ -43,15 +43,20 @@ const STARTS: usize = 100;
 const LIMIT: Duration = Duration::from_mins(3);
 /// A provider answers after so long: its syncs take some seconds.
 const LATENCY: Duration = Duration::from_millis(25);
+const STORM_LATENCY: Duration = Duration::from_secs(3);
 const START_LIMIT_S: f64 = 2.0;
 const STANDSTILL_LIMIT_S: f64 = 30.0;
 /// Progress is told at least so often, or every [`STANDSTILL_LIMIT_S`].
 const STEP: f64 = 0.1;
 
+/// Lines of each kind that are told of what is wrong.
+const TOLD: usize = 5;
+
 /// As the face tells it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 struct Status {
-    status: String,
+    #[serde(rename = "status")]
+    state: String,
     progress: f64,
     job_type: Option<String>,
     start_time: Option<String>,
@@ -75,7 +80,11 @@ pub(crate) async fn prove(options: &Options) -> Result<Report> {
     let watched = watch(&accounts, Duration::from_secs(options.seconds)).await?;
     watched.tell(&mut report);
     rest(&accounts).await?;
+    // The one that is taken must not be over before the last start has come.
+    stack.world().set_latency(STORM_LATENCY);
     storm(&accounts, &mut report).await?;
+    stack.world().set_latency(LATENCY);
+    rest(&accounts).await?;
     restart(&mut stack, &mut workers, accounts, &mut report).await?;
     Ok(report)
 }
@@ -110,15 +119,17 @@ async fn look(client: &Client, path: &str) -> Result<Status> {
 }
 
 fn is_idle(status: &Status) -> bool {
-    let Status { status, progress, job_type, start_time, end_time, error_message } = status;
-    let says_nothing = [job_type, start_time, end_time, error_message].iter().all(|it| it.is_none());
-    status == "idle" && *progress == 0.0 && says_nothing
+    let Status { state, progress, job_type, start_time, end_time, error_message } = status;
+    let says_nothing =
+        [job_type, start_time, end_time, error_message].iter().all(|it| it.is_none());
+    state == "idle" && *progress == 0.0 && says_nothing
 }
 
 /// What was seen of one sync.
 #[derive(Debug)]
 struct Seen {
     progress: f64,
+    /// When it was first seen to be so far.
     since: Instant,
 }
 
@@ -131,36 +142,56 @@ struct Watched {
     moves: usize,
     back: usize,
     unlike: Vec<String>,
+    unanswered: Vec<String>,
     longest_still: Duration,
     late_leaps: usize,
     last: HashMap<(usize, String), Seen>,
 }
 
 impl Watched {
-    fn see(&mut self, account: usize, status: &Status, now: Instant) {
+    fn hear(
+        &mut self,
+        account: usize,
+        told: Result<Status>,
+        asked: Instant,
+        took: Duration,
+    ) -> Option<Status> {
+        self.took_ms.push(took.as_secs_f64() * 1_000.0);
+        match told {
+            Ok(status) => {
+                self.see(account, &status, asked, Instant::now());
+                Some(status)
+            }
+            Err(error) => {
+                self.unanswered.push(format!("{error:#}"));
+                None
+            }
+        }
+    }
+
+    /// An answer to a question that was asked before the last news came may be older than them.
+    fn see(&mut self, account: usize, status: &Status, asked: Instant, now: Instant) {
         let Some(start) = &status.start_time else {
             self.unlike.push(format!("account {account} is {status:?} after it was synced"));
             return;
         };
-        if status.status == "failed" || (status.status == "completed") != (status.progress >= 1.0) {
+        if status.state == "failed" || (status.state == "completed") != (status.progress >= 1.0) {
             self.unlike.push(format!("account {account}: {status:?}"));
         }
-        self.running += usize::from(status.status == "in_progress");
+        self.running += usize::from(status.state == "in_progress");
         let seen = self.last.entry((account, start.clone())).or_insert_with(|| {
             self.syncs += 1;
             Seen { progress: status.progress, since: now }
         });
         let step = status.progress - seen.progress;
-        if step < 0.0 {
-            self.back += 1;
-        }
+        self.back += usize::from(step < 0.0 && asked > seen.since);
         let still = now.duration_since(seen.since);
         if step > 0.0 {
             self.moves += 1;
             self.late_leaps += usize::from(step > STEP && still.as_secs_f64() > STANDSTILL_LIMIT_S);
             (seen.progress, seen.since) = (status.progress, now);
         }
-        if status.status == "in_progress" {
+        if status.state == "in_progress" {
             self.longest_still = self.longest_still.max(still);
         }
     }
@@ -186,7 +217,10 @@ impl Watched {
         );
         report.count("leaps of over 10 % after over 30 s", self.late_leaps, Bound::AtMost(0.0));
         report.count("statuses that contradict themselves", self.unlike.len(), Bound::AtMost(0.0));
-        self.unlike.into_iter().take(5).for_each(|line| report.remark(line));
+        report.count("polls without a status", self.unanswered.len(), Bound::AtMost(0.0));
+        let lines =
+            self.unlike.into_iter().take(TOLD).chain(self.unanswered.into_iter().take(TOLD));
+        lines.for_each(|line| report.remark(line));
     }
 }
 
@@ -204,28 +238,28 @@ async fn watch(accounts: &[Account], length: Duration) -> Result<Watched> {
         number += 1;
         polls.spawn(async move {
             // From when it was due: a queue in front of a slow answer counts.
+            let asked = Instant::now();
             let status = look(&account.owner, &account.status_path()).await;
-            (nth, status, due.elapsed())
+            (nth, status, asked, due.elapsed())
         });
         while let Some(done) = polls.try_join_next() {
-            let (nth, status, took) = done?;
-            let status = status?;
-            watched.took_ms.push(took.as_secs_f64() * 1_000.0);
-            watched.see(nth, &status, Instant::now());
-            if status.status == "completed" {
+            let (nth, status, asked, took) = done?;
+            let status = watched.hear(nth, status, asked, took);
+            if status.is_some_and(|status| status.state == "completed") {
                 let account = accounts[nth].clone();
                 starts.spawn(async move { account.read_all().await });
             }
         }
         while let Some(status) = starts.try_join_next() {
             let status = status?;
-            ensure!(status == 202 || status == 409, "a start was answered {status}");
+            if !matches!(status, 202 | 409) {
+                watched.unanswered.push(format!("a start was answered {status}"));
+            }
         }
     }
     while let Some(done) = polls.join_next().await {
-        let (nth, status, took) = done?;
-        watched.took_ms.push(took.as_secs_f64() * 1_000.0);
-        watched.see(nth, &status?, Instant::now());
+        let (nth, status, asked, took) = done?;
+        watched.hear(nth, status, asked, took);
     }
     starts.join_all().await;
     Ok(watched)
@@ -233,12 +267,14 @@ async fn watch(accounts: &[Account], length: Duration) -> Result<Watched> {
 
 /// Until none is in progress any more.
 async fn rest(accounts: &[Account]) -> Result<Vec<Status>> {
-    let ends = accounts.iter().map(async |account| loop {
-        let status = look(&account.owner, &account.status_path()).await?;
-        if status.status != "in_progress" {
-            return Ok::<_, anyhow::Error>(status);
+    let ends = accounts.iter().map(async |account| {
+        loop {
+            let status = look(&account.owner, &account.status_path()).await?;
+            if status.state != "in_progress" {
+                return Ok::<_, anyhow::Error>(status);
+            }
+            sleep(Duration::from_millis(100)).await;
         }
-        sleep(Duration::from_millis(100)).await;
     });
     timeout(LIMIT, try_join_all(ends)).await.context("syncs do not end")?
 }
@@ -276,8 +312,7 @@ async fn storm(accounts: &[Account], report: &mut Report) -> Result<()> {
         Bound::AtMost(START_LIMIT_S),
     );
     report.count("other answers", other.len(), Bound::AtMost(0.0));
-    other.into_iter().take(3).for_each(|line| report.remark(line));
-    rest(accounts).await?;
+    other.into_iter().take(TOLD).for_each(|line| report.remark(line));
     Ok(())
 }
 
@@ -299,21 +334,26 @@ async fn restart(
     for account in running {
         ensure!(account.read_all().await == 202, "a sync did not start");
     }
-    let under_way = try_join_all(running.iter().map(async |account| loop {
-        let status = look(&account.owner, &account.status_path()).await?;
-        if status.status != "in_progress" || status.progress > 0.0 {
-            return Ok::<_, anyhow::Error>(status);
+    let under_way = try_join_all(running.iter().map(async |account| {
+        loop {
+            let status = look(&account.owner, &account.status_path()).await?;
+            if status.state != "in_progress" || status.progress > 0.0 {
+                return Ok::<_, anyhow::Error>(status);
+            }
         }
     }));
     let under_way = timeout(LIMIT, under_way).await.context("syncs do not begin")??;
-    let living = under_way.iter().filter(|status| status.status == "in_progress").count();
+    let living = under_way.iter().filter(|status| status.state == "in_progress").count();
     report.count("syncs in progress when all was killed", living, Bound::AtLeast(1.0));
     stack.api.kill_9();
     workers.iter_mut().for_each(Process::kill_9);
     let api = stack.another_api("api-again", &["--allow-local-issuer"]).await;
     let at = |account: &Account| {
         let base = format!("http://{}", api.address());
-        Account { owner: Client::new(base, account.owner.token().map(str::to_owned)), ..account.clone() }
+        Account {
+            owner: Client::new(base, account.owner.token().map(str::to_owned)),
+            ..account.clone()
+        }
     };
     let (ended, running): (Vec<_>, Vec<_>) =
         (ended.iter().map(at).collect(), running.iter().map(at).collect());
@@ -334,10 +374,11 @@ async fn restart(
     workers.clear();
     *workers = self::workers(stack).await;
     let ends = rest(&running).await?;
-    let same = ends.iter().zip(&under_way).filter(|(is, was)| {
-        is.status == "completed" && is.start_time == was.start_time
-    });
+    let same = ends
+        .iter()
+        .zip(&under_way)
+        .filter(|(is, was)| is.state == "completed" && is.start_time == was.start_time);
     report.count("of these completed after it", same.count(), exactly(running.len()));
-    lines.into_iter().take(5).for_each(|line| report.remark(line));
+    lines.into_iter().take(TOLD).for_each(|line| report.remark(line));
     Ok(())
 }

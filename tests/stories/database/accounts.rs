@@ -248,37 +248,76 @@ async fn an_account_belongs_to_one_user_until_he_lets_it_go() {
     assert!(!taken().await);
 }
 
+/// Seven days that were read through a link, and what is known of their list.
+async fn has_read(bench: &Bench, person: Person) {
+    sqlx::query(
+        "with days as (
+           insert into paceline.daily_summaries
+             (id, user_id, connection_id, provider, provider_record_id, stream, sync_job_id, kind, day, payload,
+              content_hash, provenance)
+           select gen_random_uuid(), $1, $2, 'strava', n::text, 'days', gen_random_uuid(), 'activity', '2026-01-01',
+                  '{}', '', '{}' from generate_series(1, 7) n),
+         synced as (update paceline.connections set last_synced_at = clock_timestamp() where id = $2)
+         insert into paceline.connection_coverage (connection_id, stream, covered, mark) values ($2, 'days', '{(,)}', '7')",
+    )
+    .bind(person.user.0)
+    .bind(person.connection.0)
+    .execute(&**bench)
+    .await
+    .unwrap();
+}
+
+/// How many days there are, how many lists something is known of, and whether all was read once.
+async fn known(bench: &Bench, person: Person) -> (i64, i64, bool) {
+    sqlx::query_as(
+        "select (select count(*) from paceline.daily_summaries where connection_id = c.id),
+                (select count(*) from paceline.connection_coverage where connection_id = c.id), last_synced_at is not null
+           from paceline.connections c where id = $1",
+    )
+    .bind(person.connection.0)
+    .fetch_one(&**bench)
+    .await
+    .unwrap()
+}
+
 #[tokio::test]
 async fn all_that_was_read_through_a_link_goes_in_batches_and_nothing_else() {
     let bench = Bench::new().await;
     let (ann, bob) = (bench.person("ann").await, bench.person("bob").await);
     for person in [ann, bob] {
-        sqlx::query(
-            "insert into paceline.daily_summaries
-               (id, user_id, connection_id, provider, provider_record_id, stream, sync_job_id, kind, day, payload,
-                content_hash, provenance)
-             select gen_random_uuid(), $1, $2, 'strava', n::text, 'days', gen_random_uuid(), 'activity', '2026-01-01',
-                    '{}', '', '{}' from generate_series(1, 7) n",
-        )
-        .bind(person.user.0)
-        .bind(person.connection.0)
-        .execute(&*bench)
-        .await
-        .unwrap();
+        has_read(&bench, person).await;
     }
+    goodbye(&bench, ann, true).await;
     let mut gone = Vec::new();
-    while gone.last() != Some(&0) {
+    while gone.last() != Some(&Some(0)) {
         gone.push(connection_records::delete(&bench, ann.connection, 3).await.unwrap());
     }
-    assert_eq!(gone, [3, 3, 1, 0]);
-    let left: i64 = sqlx::query_scalar(
-        "select count(*) from paceline.daily_summaries where connection_id = $1",
+    assert_eq!(gone, [3, 3, 1, 0].map(Some));
+    assert_eq!(known(&bench, ann).await, (0, 0, false));
+    assert_eq!(known(&bench, bob).await, (7, 1, true));
+}
+
+#[tokio::test]
+async fn an_account_that_is_connected_again_amid_its_deletion_loses_nothing_more_and_is_read_anew()
+{
+    let bench = Bench::new().await;
+    let (ann, lease) = bench.running("ann").await;
+    bench.settle(lease, Outcome::Failed(failure(Code::InvalidData))).await;
+    has_read(&bench, ann).await;
+    goodbye(&bench, ann, true).await;
+    assert_eq!(connection_records::delete(&bench, ann.connection, 3).await.unwrap(), Some(3));
+    bench.person("ann").await;
+    assert_eq!(known(&bench, ann).await, (4, 0, false), "nothing counts as read");
+    let pruned: bool = sqlx::query_scalar(
+        "select pages_pruned_at is not null from paceline.sync_history where id = $1",
     )
-    .bind(bob.connection.0)
+    .bind(lease.job.0)
     .fetch_one(&*bench)
     .await
     .unwrap();
-    assert_eq!(left, 7);
+    assert!(pruned, "nor does a failed sync go on with pages that are gone");
+    assert_eq!(connection_records::delete(&bench, ann.connection, 3).await.unwrap(), None);
+    assert_eq!(known(&bench, ann).await.0, 4);
 }
 
 #[tokio::test]

@@ -11,11 +11,30 @@ fn day(nth: i64) -> PgRange<DateTime<Utc>> {
 }
 
 async fn merge(bench: &Bench, person: Person, range: PgRange<DateTime<Utc>>) -> Enqueued {
-    let sync = NewSync { class: Class::Webhook, range, ..new_sync(person) };
+    ask(bench, &NewSync { class: Class::Webhook, range, ..new_sync(person) }).await
+}
+
+async fn ask(bench: &Bench, sync: &NewSync) -> Enqueued {
     let mut tx = bench.begin().await.unwrap();
-    let merged = sync_jobs::enqueue(&mut tx, &sync, WhenLive::Merge).await.unwrap();
+    let merged = sync_jobs::enqueue(&mut tx, sync, WhenLive::Merge).await.unwrap();
     tx.commit().await.unwrap();
     merged
+}
+
+/// A sync of all that is new.
+fn news(person: Person) -> NewSync {
+    let options = SyncOptions { only_new: true, ..SyncOptions::default() };
+    NewSync { options, ..new_sync(person) }
+}
+
+/// The only job that a worker can have, and whether it reads only what is new; it completes.
+async fn next(bench: &Bench) -> (PgRange<DateTime<Utc>>, bool) {
+    let worker = WorkerId::fresh();
+    let [one] = &bench.claim(worker).await[..] else { panic!("one job") };
+    bench.settle(lease_of(one, worker), Outcome::Completed).await;
+    let options: SyncOptions = serde_json::from_value(one.payload.clone()).unwrap();
+    assert_eq!(SyncOptions { only_new: false, ..options.clone() }, SyncOptions::default());
+    (one.range, options.only_new)
 }
 
 /// What is put aside for after a job, live or ended.
@@ -164,6 +183,66 @@ async fn a_sync_that_leaves_something_out_does_not_stand_for_one_that_does_not()
     tx.commit().await.unwrap();
     merge(&bench, person, day(2)).await;
     assert_eq!(put_aside(&bench, live(&bench).await).await, None);
+}
+
+#[tokio::test]
+async fn who_asks_only_for_what_is_new_gets_no_whole_history_after_a_live_sync() {
+    let bench = Bench::new().await;
+    let (person, lease) = bench.running("ann").await;
+    assert_eq!(ask(&bench, &news(person)).await, Enqueued::Merged(lease.job));
+    assert_eq!(merge(&bench, person, day(3)).await, Enqueued::Merged(lease.job));
+    bench.settle(lease, Outcome::Completed).await;
+    assert_eq!(next(&bench).await, (day(3), false), "who asked for everything of a day first");
+    assert_eq!(next(&bench).await, (new_sync(person).range, true));
+    assert!(bench.claim(WorkerId::fresh()).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_sync_of_what_is_new_stands_for_those_who_asked_for_that_and_a_whole_one_too() {
+    let bench = Bench::new().await;
+    let person = bench.person("ann").await;
+    for first in [news(person), new_sync(person)] {
+        let whole = !first.options.only_new;
+        let Enqueued::New(job) = ask(&bench, &first).await else { panic!("nothing is live") };
+        assert_eq!(ask(&bench, &news(person)).await, Enqueued::Merged(job));
+        assert_eq!(next(&bench).await, (first.range, !whole));
+        assert!(bench.claim(WorkerId::fresh()).await.is_empty(), "it has not begun: {first:?}");
+    }
+    ask(&bench, &news(person)).await;
+    merge(&bench, person, day(1)).await;
+    assert!(next(&bench).await.1, "of what is new");
+    assert_eq!(next(&bench).await, (day(1), false), "a sync of what is new leaves something out");
+}
+
+#[tokio::test]
+async fn a_sync_of_one_account_takes_nothing_for_another() {
+    let bench = Bench::new().await;
+    let (person, lease) = bench.running("ann").await;
+    let other = bench.account(person.user, "another").await;
+    let asked = ask(&bench, &news(other)).await;
+    assert_eq!(asked, Enqueued::Live(lease.job), "whoever asks hears of it");
+    assert_eq!(put_aside(&bench, lease.job).await, None);
+    bench.settle(lease, Outcome::Completed).await;
+    assert!(matches!(ask(&bench, &news(other)).await, Enqueued::New(_)));
+}
+
+#[tokio::test]
+async fn nothing_follows_through_a_link_that_no_sync_can_use() {
+    let bench = Bench::new().await;
+    for state in ["needs_reauth", "provider_gone", "revoked", "limited"] {
+        let (person, lease) = bench.running(state).await;
+        merge(&bench, person, day(1)).await;
+        ask(&bench, &news(person)).await;
+        sqlx::query("update paceline.connections set state = $2 where id = $1")
+            .bind(person.connection.0)
+            .bind(state)
+            .execute(&*bench)
+            .await
+            .unwrap();
+        let settled = sync_outcomes::settle(&bench, &[(lease, Outcome::Completed)]).await.unwrap();
+        assert_eq!(settled.held, [lease.job]);
+        assert_eq!(settled.follow_ups.len(), usize::from(state == "limited"), "{state}");
+    }
 }
 
 #[tokio::test]

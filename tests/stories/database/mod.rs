@@ -71,10 +71,15 @@ impl Bench {
 
     async fn person(&self, subject: &str) -> Person {
         let user = users::of_subject(&**self, subject).await.expect("a user");
+        self.account(user, subject).await
+    }
+
+    /// A user with one more of his accounts, or one connected again.
+    async fn account(&self, user: UserId, account: &str) -> Person {
         let grant = Grant {
             user,
             provider: Provider::Strava,
-            provider_account_id: subject,
+            provider_account_id: account,
             scopes: &["activity:read_all".to_owned()],
             asked: &["activity:read_all".to_owned()],
             missing: &[],

@@ -107,7 +107,8 @@ async fn a_completed_job_leaves_nothing_in_the_hot_tables() {
     .unwrap();
     assert_eq!(left, 0);
     let history: (String, i32, i32, i32, i32) = sqlx::query_as(
-        "select status, fetched, stored, failed, last_page from paceline.sync_history where id = $1",
+        "select status, (counts ->> 'fetched')::int, (counts ->> 'saved')::int, (counts ->> 'failed')::int, last_page
+           from paceline.sync_history where id = $1",
     )
     .bind(lease.job.0)
     .fetch_one(&*bench)

@@ -17,7 +17,7 @@ async fn a_percentage_once_shown_never_falls() {
             .unwrap();
         percent
     };
-    let all = Counts { pages: 2, fetched: 10, saved: 10, ..Counts::default() };
+    let all = Counts { pages: 2, fetched: 10, saved: 10, through: 10, ..Counts::default() };
     let high = show(all, Checkpoint::Store { next_page: 2, next_item: 0 }).await;
     assert_eq!(high, 99);
     let back = Counts { pages: 1, fetched: 1, ..Counts::default() };

@@ -194,13 +194,27 @@ async fn summaries(db: &Db, ann: &Person, stream: &str, fields: fn(&Summed, &Val
         assert_eq!(&row.payload, record, "the newest version");
         assert_eq!(row.day.to_string(), record["calendarDate"].as_str().unwrap());
         let start = at(record, "startTimeInSeconds");
-        let end = start + TimeDelta::seconds(record["durationInSeconds"].as_i64().unwrap());
-        assert_eq!((row.start_at, row.end_at), (Some(start), Some(end)), "{record}");
+        assert_eq!((row.start_at, row.end_at), (Some(start), end(record)), "{record}");
         let offset = whole(record, "startTimeOffsetInSeconds");
         assert_eq!((&row.zone, row.utc_offset_s), (&None, offset), "{record}");
         fields(row, record);
     }
     truth.len()
+}
+
+/// A day ends when its duration is over; a night's duration leaves out what was spent awake, but its spans do not.
+fn end(record: &Value) -> Option<DateTime<Utc>> {
+    let seconds = match record["sleepLevelsMap"].as_object() {
+        Some(levels) => {
+            let spans = levels.values().flat_map(|spans| spans.as_array().unwrap());
+            spans.map(|span| span["endTimeInSeconds"].as_i64().unwrap()).max()
+        }
+        None if record["validation"].is_null() => {
+            Some(record["startTimeInSeconds"].as_i64()? + record["durationInSeconds"].as_i64()?)
+        }
+        None => None,
+    };
+    DateTime::from_timestamp(seconds?, 0)
 }
 
 fn day(row: &Summed, record: &Value) {
@@ -250,7 +264,7 @@ struct Measured {
 }
 
 /// Garmin's field, our word, and by how many digits the point moves.
-const VALUES: [(&str, &str, &str, u32); 11] = [
+const VALUES: [(&str, &str, &str, u32); 12] = [
     ("bodyComps", "weightInGrams", "weight", 3),
     ("bodyComps", "muscleMassInGrams", "muscle_mass", 3),
     ("bodyComps", "boneMassInGrams", "bone_mass", 3),
@@ -261,6 +275,7 @@ const VALUES: [(&str, &str, &str, u32); 11] = [
     ("bloodPressures", "diastolic", "blood_pressure_diastolic", 0),
     ("bloodPressures", "pulse", "heart_rate", 0),
     ("userMetrics", "vo2Max", "vo2max", 0),
+    ("userMetrics", "vo2MaxCycling", "vo2max", 0),
     ("userMetrics", "fitnessAge", "fitness_age", 0),
 ];
 
@@ -288,7 +303,8 @@ async fn values(db: &Db, ann: &Person) -> usize {
                 if record[field].is_null() {
                     continue;
                 }
-                let key = (kind.to_owned(), id(&record), (*word).to_owned(), String::new());
+                let apart = if *field == "vo2MaxCycling" { "cycling" } else { "" };
+                let key = (kind.to_owned(), id(&record), (*word).to_owned(), apart.to_owned());
                 let row = stored.remove(&key).unwrap_or_else(|| panic!("no {field}: {record}"));
                 let told = Decimal::from_str(&record[field].to_string()).unwrap();
                 assert_eq!(row.value * Decimal::from(10_i64.pow(*digits)), told, "{record}");

@@ -188,11 +188,11 @@ async fn workouts(db: &Db, ann: &Person) -> usize {
             _ => row.sport_type.clone(),
         };
         assert_eq!(row.sport_type, word, "{record}");
-        // A 0 says that there is nothing, unless there is nothing written by hand either.
+        // A 0 says that there is nothing: what was written by hand counts then, if it is more.
         let by_hand = |name: &str| {
             let told = figure(data, name);
             let written = figure(data, &format!("manual_{name}"));
-            [told, written].into_iter().flatten().find(|number| *number > 0.0).or(told).or(written)
+            [told, written].into_iter().flatten().find(|number| *number > 0.0).or(told)
         };
         assert_eq!(row.distance_m, by_hand("distance"), "{record}");
         let energy = by_hand("calories").map(|calories| calories * 4184.0);

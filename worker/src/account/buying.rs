@@ -1,6 +1,9 @@
 //! One code on its way to the provider and what it bought on its way into the tables: a task that nothing aborts.
 
-use super::exchange::{Ended, LOOK, PAUSE, Sent};
+use super::{
+    exchange::{Ended, LOOK, PAUSE, Sent},
+    first_sync,
+};
 use crate::{
     connect::{self, Linked, link},
     job::App,
@@ -12,14 +15,10 @@ use paceline_shared::{
         self as database,
         authorizations::{self, OpenCode, Outcome},
         connection_secrets::SecretError,
-        sync_jobs::{self, Enqueued, NewSync, WhenLive},
     },
     failure, notify,
-    sync_spec::{Class, SyncOptions},
 };
-use serde_json::Map;
-use sqlx::postgres::types::PgRange;
-use std::{ops::Bound, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// A call that takes longer is given up.
 const CALL: Duration = Duration::from_secs(45);
@@ -118,23 +117,7 @@ impl Buying {
         let mut tx = database::begin(&app.control).await?;
         let Linked { connection, missing, stopping } =
             link(&mut tx, &app.keys, &page, *user, bought).await?;
-        let first = match provider.usual_job_type() {
-            None => None,
-            Some(job_type) => {
-                let sync = NewSync {
-                    user: *user,
-                    connection,
-                    provider: *provider,
-                    job_type,
-                    class: Class::Interactive,
-                    range: PgRange { start: Bound::Unbounded, end: Bound::Unbounded },
-                    options: SyncOptions { only_new: true, ..SyncOptions::default() },
-                    trace: None,
-                    requested_by: None,
-                };
-                Some(sync_jobs::enqueue(&mut tx, &sync, WhenLive::Merge).await?)
-            }
-        };
+        let first = first_sync::enqueue(&mut tx, *user, *provider, connection).await?;
         let (outcome, message) = if missing.is_empty() {
             (Outcome::Connected, None)
         } else {
@@ -146,18 +129,17 @@ impl Buying {
         };
         let ended =
             authorizations::end(&mut *tx, *id, outcome, message.as_deref(), Some(connection));
-        let done = Ended { outcome, code: None, message: None, context: Map::new() };
+        let in_the_way = first_sync::is_in_the_way(first);
+        let done = Ended { in_the_way, ..Ended::well(outcome) };
         if !ended.await? {
             tx.rollback().await?;
-            return Ok(self.how_it_ended().await?.unwrap_or(done));
+            let ended = self.how_it_ended().await?.unwrap_or(done);
+            return Ok(Ended { in_the_way, ..ended });
         }
         tx.commit().await?;
         tracing::info!(action = "connect", user.id = %user, connection.id = %connection, %provider, ?outcome,
             "an account is connected");
-        if let Some(Enqueued::New(job)) = first {
-            app.notifier.say(notify::JOBS, provider);
-            app.notifier.say(notify::LIVE, &job);
-        }
+        first_sync::announce(app, *provider, first);
         for job in stopping {
             app.notifier.say(notify::CANCEL, &job);
         }
@@ -172,7 +154,7 @@ impl Buying {
         Ok(outcome.map(|outcome| {
             let gone = matches!(outcome, Outcome::Failed | Outcome::CodeExpired);
             let code = gone.then_some(failure::Code::CodeExpired);
-            Ended { outcome, code, message: None, context: Map::new() }
+            Ended { code, ..Ended::well(outcome) }
         }))
     }
 
@@ -181,12 +163,7 @@ impl Buying {
         let message = format!(
             "Another user has connected this {title} account; disconnect it there first, or choose another account."
         );
-        let ended = Ended {
-            outcome: Outcome::AccountTaken,
-            code: None,
-            message: Some(message),
-            context: Map::new(),
-        };
+        let ended = Ended { message: Some(message), ..Ended::well(Outcome::AccountTaken) };
         match self.note(Some(&ended)).await {
             Ok(()) => ended,
             Err(error) => Ended::failed(failure::Code::UnknownError, error.reason()),

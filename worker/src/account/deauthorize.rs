@@ -81,6 +81,12 @@ async fn tell(app: &App, job: &AccountJob, connection: ConnectionId) -> Result<(
                 return Ok(());
             }
         };
+        // Asked last: it counts for the call, which no transaction could outlast.
+        if is_shared(app, connection).await? {
+            tracing::info!(connection.id = %connection,
+                "another user has connected the account: the provider is not told, only our tokens go");
+            return Ok(());
+        }
         return match accounts.deauthorize(&stored.tokens, &facts.account).await {
             Err(providers::Error::Unauthorized(_)) if refused.is_none() => {
                 refused = Some(stored.version);
@@ -105,6 +111,13 @@ fn provider(error: providers::Error) -> attempt::Error {
             error.context(),
         ),
     }
+}
+
+async fn is_shared(app: &App, connection: ConnectionId) -> Result<bool, attempt::Error> {
+    let mut tx = database::begin(&app.db).await.map_err(db)?;
+    let shared = connections::is_shared(&mut tx, connection).await.map_err(db)?;
+    tx.rollback().await.map_err(|error| db(error.into()))?;
+    Ok(shared)
 }
 
 async fn is_revoked(app: &App, connection: ConnectionId) -> Result<bool, attempt::Error> {
@@ -135,12 +148,10 @@ async fn delete(app: &App, connection: ConnectionId, held: &Held) -> Result<(), 
     }
     let mut rows = 0;
     loop {
-        if !is_revoked(app, connection).await? {
-            return Ok(());
-        }
         match answered(connection_records::delete(&app.db, connection, BATCH)).await.map_err(db)? {
-            0 => break,
-            gone => rows += gone,
+            None => return Ok(()),
+            Some(0) => break,
+            Some(gone) => rows += gone,
         }
         rest(held, BREATH).await?;
     }

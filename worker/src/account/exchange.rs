@@ -1,7 +1,7 @@
 //! What the code of an authorization buys: sent once, stored before anything else, in a task that neither a cancel
 //! nor a drain ends. How it ended stands in the authorization, for the page that waits for it.
 
-use super::{AccountJob, buying::Buying, db, failed};
+use super::{AccountJob, buying::Buying, db, failed, first_sync};
 use crate::{attempt, job::App, queue::Held};
 use paceline_shared::{
     AuthorizationId,
@@ -36,6 +36,9 @@ pub(super) async fn run(
                 let message = format!("the code cannot be opened: {error}");
                 return end(app, id, Ended::failed(failure::Code::UnknownError, message)).await;
             }
+            Ok(Opened::Ended(Outcome::Connected | Outcome::Limited)) => {
+                return first_sync::enqueue_later(app, id).await;
+            }
             Ok(Opened::Ended(outcome)) => return ended_before(outcome, title),
             Ok(Opened::Absent) => {
                 let message = "there is no code to exchange; connect again".to_owned();
@@ -67,16 +70,18 @@ pub(super) struct Ended {
     pub(super) code: Option<failure::Code>,
     pub(super) message: Option<String>,
     pub(super) context: Map<String, Value>,
+    /// Whether the first sync is not queued yet, for another one has its place.
+    pub(super) in_the_way: bool,
 }
 
 impl Ended {
+    /// An end with which the job has done what it could.
+    pub(super) fn well(outcome: Outcome) -> Self {
+        Self { outcome, code: None, message: None, context: Map::new(), in_the_way: false }
+    }
+
     pub(super) fn failed(code: failure::Code, message: String) -> Self {
-        Self {
-            outcome: Outcome::Failed,
-            code: Some(code),
-            message: Some(message),
-            context: Map::new(),
-        }
+        Self { code: Some(code), message: Some(message), ..Self::well(Outcome::Failed) }
     }
 
     /// The code ran out here.
@@ -93,7 +98,9 @@ impl Ended {
     }
 
     fn result(self) -> Result<(), attempt::Error> {
-        let Some(code) = self.code else { return Ok(()) };
+        let Some(code) = self.code else {
+            return if self.in_the_way { Err(first_sync::wait()) } else { Ok(()) };
+        };
         // No retry can help: the code is used up, and the page tells its user to begin anew.
         let code = if code.class() == failure::Class::Terminal {
             code

@@ -5,6 +5,7 @@
 mod buying;
 mod deauthorize;
 mod exchange;
+mod first_sync;
 
 use crate::{
     attempt,

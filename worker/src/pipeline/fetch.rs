@@ -161,6 +161,7 @@ async fn stage(
         stream: answer.stream.to_owned(),
         body: answer.body.into(),
         context: answer.context,
+        staged_at: chrono::Utc::now(),
     };
     let (cut, ids) = run.pages().cut(&opened, before)?;
     let items = cut.kept.len() + usize::try_from(cut.filtered + cut.duplicates).unwrap_or(0);

@@ -6,7 +6,7 @@ use super::{
     weather::{self, Known},
 };
 use crate::{attempt::Error, places, weather::reachable};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use paceline_shared::{
     activity::{Activity, EnrichmentStatus, Place, Weather},
     db::{activities, daily_summaries, measurements, record_failures::NewFailure},
@@ -20,6 +20,8 @@ use std::{collections::HashSet, sync::Arc};
 /// Records that are written in one transaction.
 pub(super) struct Batch {
     pub(super) stream: String,
+    /// When they were read.
+    pub(super) as_of: DateTime<Utc>,
     pub(super) joined: Vec<Joined>,
     pub(super) unreadable: Vec<NewFailure>,
     /// Items that they were read from.
@@ -135,20 +137,20 @@ pub(super) async fn page(
 fn join(pages: &Pages, opened: &Opened, page: i32, kept: &[Kept<'_>], known: &Known) -> Batch {
     let mut batch = Batch {
         stream: opened.stream.clone(),
+        as_of: opened.staged_at,
         joined: Vec::with_capacity(kept.len()),
         unreadable: vec![],
         items: kept.len(),
         next_item: kept.last().map_or(0, |kept| kept.position + 1),
     };
     let staged = pages.view(opened);
-    let context = opened.context.as_ref().map(Value::to_string).unwrap_or_default();
     let mut seen = HashSet::new();
     for Kept { position, item } in kept {
         match pages.source.records(&staged, item) {
             Ok(records) => {
                 let payload: Arc<str> = item.raw.into();
-                let content_hash =
-                    Sha256::new().chain_update(item.raw).chain_update(&context).finalize().into();
+                // Of the item alone: a user who travels has not been weighed anew.
+                let content_hash = Sha256::digest(item.raw).into();
                 for record in records {
                     if seen.insert(identity(&record)) {
                         let what = what(&pages.job.options, record, known);

@@ -7,6 +7,7 @@ use crate::{
     job::{App, Job},
     providers::{Item, Plan, Source, Staged},
 };
+use chrono::{DateTime, Utc};
 use paceline_shared::{
     db::{self, staged_pages},
     failure::Code,
@@ -109,6 +110,7 @@ pub(super) struct Opened {
     pub(super) stream: String,
     pub(super) body: Vec<u8>,
     pub(super) context: Option<Value>,
+    pub(super) staged_at: DateTime<Utc>,
 }
 
 /// The staged pages of a job, to be read in a phase, from any task.
@@ -139,7 +141,8 @@ impl Pages {
     pub(super) async fn open(&self, page: i32) -> Result<Opened, Error> {
         let packed = self.staged(page).await?.ok_or_else(|| self.gone(page))?;
         let body = unpack(&packed.body).map_err(|_e| self.gone(page))?;
-        Ok(Opened { stream: packed.stream, body, context: packed.context })
+        let (context, staged_at) = (packed.context, packed.staged_at);
+        Ok(Opened { stream: packed.stream, body, context, staged_at })
     }
 
     /// The plan that the sync goes by; `None`: it has none yet.

@@ -9,7 +9,7 @@ use paceline_shared::{
         connection_coverage::{self, Coverage},
         connections, daily_summaries,
         fenced::Fenced,
-        measurements,
+        measurements, staged_pages,
     },
     progress::{Checkpoint, Counts},
     record::{Replaceable, Table},
@@ -17,39 +17,54 @@ use paceline_shared::{
 use sqlx::postgres::types::PgRange;
 use std::ops::Bound;
 
-/// So many doubts a sync are cleared up by asking the provider; what is over waits for the next sync.
-const DOUBTS: i64 = 200;
-
-/// A part of a list of activities, and those of it that are gone.
-type Gone = (String, Vec<String>);
+/// Doubts that are cleared up between two checkpoints: each costs a call, and no call is made twice for nothing.
+const AT_ONCE: i64 = 20;
 
 pub(super) async fn run(run: &mut Run<'_>) -> Result<(), Error> {
     let plan = run.pages().plan().await?.unwrap_or_default();
-    let gone = gone(run, &plan).await?;
+    if run.source.doubts() {
+        clear_doubts(run, &plan).await?;
+    }
     let mut tx = run.begin().await?;
-    let removed = db::answered(write(run, &mut tx, &plan, &gone)).await;
-    let removed = removed.map_err(|error| run.db(error))?;
-    let counts = Counts { removed: i32::try_from(removed).unwrap_or(i32::MAX), ..run.counts };
+    let removed = db::answered(write(run, &mut tx, &plan)).await.map_err(|error| run.db(error))?;
+    let counts = counted(run, removed);
     run.commit(tx, Checkpoint::Done, counts).await
 }
 
-/// The activities that no page named and that the provider, asked for them, does not have.
-async fn gone(run: &Run<'_>, plan: &Plan) -> Result<Vec<Gone>, Error> {
-    let mut all = Vec::new();
+fn counted(run: &Run<'_>, removed: i64) -> Counts {
+    let removed = i32::try_from(removed).unwrap_or(i32::MAX);
+    Counts { removed: run.counts.removed.saturating_add(removed), ..run.counts }
+}
+
+/// Asks the provider for the activities that no page named. Those that it does not have get their tombstones, those that
+/// it has are named in the plan; so a later attempt goes on with the rest.
+async fn clear_doubts(run: &mut Run<'_>, plan: &Plan) -> Result<(), Error> {
+    let (connection, job) = (run.job.connection, run.job.id);
     for part in plan.replaces.iter().filter(|part| part.table == Table::Activities) {
         let within = Replaceable { stream: &part.stream, from: part.from, to: part.to };
-        let job = run.job;
-        let doubts = activities::unnamed(&run.app.db, job.connection, job.id, within, DOUBTS).await;
-        let mut gone = Vec::new();
-        for record in doubts.map_err(|error| run.db(error))? {
-            run.safe_point()?;
-            if is_gone(run, &record).await? {
-                gone.push(record);
+        loop {
+            let doubts = activities::unnamed(&run.app.db, connection, job, within, AT_ONCE).await;
+            let doubts = doubts.map_err(|error| run.db(error))?;
+            if doubts.is_empty() {
+                break;
             }
+            let (mut gone, mut there) = (Vec::new(), Vec::new());
+            for record in doubts {
+                run.safe_point()?;
+                if is_gone(run, &record).await? { gone.push(record) } else { there.push(record) }
+            }
+            let mut tx = run.begin().await?;
+            let written = async {
+                staged_pages::name(&mut tx, &there).await?;
+                activities::remove(tx.connection(), connection, job, &part.stream, &gone).await
+            };
+            let removed = db::answered(written).await.map_err(|error| run.db(error))?;
+            let counts = counted(run, removed);
+            let here = Checkpoint::Store { next_page: run.counts.pages + 1, next_item: 0 };
+            run.commit(tx, here, counts).await?;
         }
-        all.push((part.stream.clone(), gone));
     }
-    Ok(all)
+    Ok(())
 }
 
 async fn is_gone(run: &Run<'_>, record: &str) -> Result<bool, Error> {
@@ -63,26 +78,20 @@ async fn is_gone(run: &Run<'_>, record: &str) -> Result<bool, Error> {
     }
 }
 
-async fn write(
-    run: &Run<'_>,
-    tx: &mut Fenced,
-    plan: &Plan,
-    gone: &[Gone],
-) -> Result<i64, db::Error> {
+async fn write(run: &Run<'_>, tx: &mut Fenced, plan: &Plan) -> Result<i64, db::Error> {
     let (connection, job) = (run.job.connection, run.job.id);
     let mut removed = 0;
-    for (stream, records) in gone {
-        removed += activities::remove(tx.connection(), connection, job, stream, records).await?;
-    }
     for part in &plan.replaces {
         let within = Replaceable { stream: &part.stream, from: part.from, to: part.to };
+        let tx = tx.connection();
         removed += match part.table {
-            Table::Activities => 0,
+            Table::Activities if run.source.doubts() => 0,
+            Table::Activities => activities::remove_unnamed(tx, connection, job, within).await?,
             Table::Measurements => {
-                measurements::remove_unnamed(tx.connection(), connection, job, within).await?
+                measurements::remove_unnamed(tx, connection, job, within).await?
             }
             Table::DailySummaries => {
-                daily_summaries::remove_unnamed(tx.connection(), connection, job, within).await?
+                daily_summaries::remove_unnamed(tx, connection, job, within).await?
             }
         };
     }

@@ -66,8 +66,13 @@ fn panicked(run: &Run<'_>, page: i32) -> Error {
 
 async fn store(run: &mut Run<'_>, page: i32, batch: Batch) -> Result<(), Error> {
     let job = run.job;
-    let origin =
-        Origin { user: job.user, connection: job.connection, provider: job.provider, job: job.id };
+    let origin = Origin {
+        user: job.user,
+        connection: job.connection,
+        provider: job.provider,
+        job: job.id,
+        as_of: batch.as_of,
+    };
     let rows: Vec<(i32, Row<'_>)> =
         batch.joined.iter().map(|joined| (joined.position, joined.row(&batch.stream))).collect();
 

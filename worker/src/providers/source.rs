@@ -41,8 +41,13 @@ pub trait Source: fmt::Debug + Send + Sync {
     /// not know), which is no failure.
     fn records(&self, page: &Staged<'_>, item: &Item<'_>) -> Result<Vec<Record>, Unreadable>;
 
-    /// Whether a record that a complete read did not name is really gone. Asked where the way of reading leaves a
-    /// doubt; without one, it is.
+    /// Whether the way of reading leaves a doubt about activities that a complete read did not name: each is then asked
+    /// for with [`Source::is_gone`].
+    fn doubts(&self) -> bool {
+        false
+    }
+
+    /// Whether an activity that a complete read did not name is really gone.
     fn is_gone<'a>(
         &'a self,
         _access: &'a Access,

@@ -52,6 +52,12 @@ pub fn step<S: DeserializeOwned>(step: &Value) -> Result<S, Error> {
     S::deserialize(step).map_err(|error| no_step(&error.to_string()))
 }
 
+/// What is asked for needs this scope, and the user withheld it. No call is made to find out.
+#[must_use]
+pub fn not_granted(scope: &str) -> Error {
+    Error::Denied(Detail { message: format!("{scope} was not granted"), ..Detail::default() })
+}
+
 /// A step that cannot be taken.
 #[must_use]
 pub fn no_step(why: &str) -> Error {

@@ -38,11 +38,13 @@ pub async fn inside(tx: &mut PgConnection, id: JobId) -> Result<Option<Inside>, 
         Inside,
         r#"with job as (
              select j.payload, j.payload_version, coalesce(r.checkpoint, '{"phase": "fetch", "next_page": 1}') as checkpoint,
-                    coalesce(r.counts, '{}') as counts, j.follow_up, j.trace_id, j.requested_by, j.connection_id,
+                    coalesce(r.counts, '{}') as counts,
+                    coalesce(j.follow_up + j.follow_up_new, j.follow_up, j.follow_up_new) as follow_up, j.trace_id, j.requested_by, j.connection_id,
                     null::timestamptz as pages_pruned_at
                from paceline.sync_jobs j left join paceline.sync_runs r on r.job_id = j.id where j.id = $1
              union all
-             select payload, payload_version, checkpoint, counts, follow_up, trace_id, requested_by, connection_id,
+             select payload, payload_version, checkpoint, counts,
+                    coalesce(follow_up + follow_up_new, follow_up, follow_up_new), trace_id, requested_by, connection_id,
                     pages_pruned_at
                from paceline.sync_history where id = $1)
            select payload as "payload!", payload_version as "payload_version!", checkpoint as "checkpoint!",

@@ -28,7 +28,8 @@ pub struct AccountJob {
 
 /// Queues the exchange of the code that [`authorizations::returned`] has just kept, in the same transaction.
 ///
-/// An older one of the user and provider is replaced: its authorization ends so, and its job is cancelled.
+/// An older one of the user and provider is replaced: its authorization ends so, and its job is cancelled. One that
+/// has connected an account stays: it has a first sync to queue still.
 pub async fn enqueue_exchange(
     tx: &mut PgConnection,
     user: UserId,
@@ -144,6 +145,8 @@ async fn live(
         r#"select id as "id: JobId" from paceline.sync_jobs
             where user_id = $1 and provider = $2 and slot < 0 and kind = $3 and cancel_requested_at is null
               and ($4::uuid is null or connection_id = $4)
+              and not exists (select from paceline.authorizations a
+                               where a.id = (payload ->> 'authorization')::uuid and a.outcome is not null)
             order by id"#,
         user.0,
         provider.as_str(),

@@ -47,10 +47,11 @@ pub enum WhenLive {
 pub enum Enqueued {
     /// It is queued.
     New(JobId),
-    /// This one, live already, brings the range, or a follow-up of it does, with the usual options.
+    /// This one, live already, brings the range, or a follow-up of it does, with the usual options; only what is
+    /// new in it, if that was asked.
     Merged(JobId),
     /// This one is in the way, and nothing was changed. To a merge this happens only while a cancelled job
-    /// still runs, or one of another type: ask again in a moment.
+    /// still runs, or one of another type or connection: ask again when it has ended.
     Live(JobId),
 }
 
@@ -70,12 +71,14 @@ pub async fn enqueue(
             return Ok(Enqueued::Merged(id));
         }
         let live = sqlx::query!(
-            r#"select id as "id: JobId", cancel_requested_at is null and kind = $3 and job_type = $4 as "takes!"
+            r#"select id as "id: JobId",
+                      cancel_requested_at is null and kind = $3 and job_type = $4 and connection_id = $5 as "takes!"
                  from paceline.sync_jobs where user_id = $1 and provider = $2 and slot = 0"#,
             sync.user.0,
             sync.provider.as_str(),
             JobKind::Sync.as_str(),
-            sync.job_type.as_str()
+            sync.job_type.as_str(),
+            sync.connection.0
         )
         .fetch_optional(&mut *tx)
         .await?;
@@ -137,26 +140,31 @@ async fn insert(tx: &mut PgConnection, sync: &NewSync) -> Result<Option<JobId>, 
 /// Puts the range aside for after the live sync. None: there is none that can take it.
 ///
 /// A range that the live sync reads anyway needs no second look only if the first has not begun: no worker
-/// ever had the job (its epoch says so, under the lock that a claim needs too), and it leaves nothing out. What
-/// is read by now may have changed since.
+/// ever had the job (its epoch says so, under the lock that a claim needs too), and it leaves nothing out that was
+/// asked for. What is read by now may have changed since.
 async fn merge(tx: &mut PgConnection, sync: &NewSync) -> Result<Option<JobId>, Error> {
     Ok(sqlx::query_scalar!(
         r#"update paceline.sync_jobs
-              set follow_up = case
-                    when lease_epoch = 0 and time_range @> $4::tstzrange
-                         and payload - '{batchSize,maxRetries,timeoutSeconds}'::text[]
-                           = $5::jsonb - '{batchSize,maxRetries,timeoutSeconds}'::text[]
-                    then follow_up
-                    else coalesce(follow_up, '{}') + tstzmultirange($4) end
-            where user_id = $1 and provider = $2 and slot = 0 and kind = $6 and job_type = $3
+              set (follow_up, follow_up_new) = (
+                select case when apart and not $7 then coalesce(follow_up, '{}') + tstzmultirange($4) else follow_up end,
+                       case when apart and $7 then coalesce(follow_up_new, '{}') + tstzmultirange($4) else follow_up_new end
+                  from (select '{batchSize,maxRetries,timeoutSeconds,onlyNew}'::text[] as keys) k,
+                       lateral (
+                         select not (lease_epoch = 0 and time_range @> $4::tstzrange
+                                     and ($7::boolean or payload -> 'onlyNew' is distinct from 'true')
+                                     and payload - keys in ($8::jsonb - keys, $9::jsonb - keys)) as apart) a)
+            where user_id = $1 and provider = $2 and slot = 0 and kind = $6 and job_type = $3 and connection_id = $5
               and cancel_requested_at is null
            returning id as "id: JobId""#,
         sync.user.0,
         sync.provider.as_str(),
         sync.job_type.as_str(),
         sync.range,
-        Json(SyncOptions::default()) as _,
-        JobKind::Sync.as_str()
+        sync.connection.0,
+        JobKind::Sync.as_str(),
+        sync.options.only_new,
+        Json(&sync.options) as _,
+        Json(SyncOptions::default()) as _
     )
     .fetch_optional(tx)
     .await?)

@@ -20,10 +20,11 @@ pub struct FollowUp {
 }
 
 /// Queues a job for the first of the ranges put aside for each ended job, with the rest put aside for
-/// after it. Their places are free: they ended in this transaction.
+/// after it. Their places are free: they ended in this transaction. Through a link that no sync can use nothing
+/// follows: it would fail, and whoever connects the account again gets what is new anyway.
 ///
 /// A sync that follows keeps everything, whatever its predecessor left out: nobody who asked for its range
-/// asked for less. A slice follows as it was.
+/// asked for less. Ranges of which only the news were asked for come last and read no more. A slice follows as it was.
 pub(in crate::db) async fn follow(
     tx: &mut PgConnection,
     ended: &[JobId],
@@ -34,22 +35,30 @@ pub(in crate::db) async fn follow(
     let before: Vec<Uuid> = ended.iter().map(|job| job.0).collect();
     let after: Vec<Uuid> = ended.iter().map(|_| JobId::fresh().0).collect();
     let usual = SyncOptions::default();
+    let only_new = SyncOptions { only_new: true, ..SyncOptions::default() };
     let rows = sqlx::query!(
         r#"with due as (
              select n.id, h.user_id, h.connection_id, h.provider, h.slot, h.kind, h.job_type, h.trace_id,
                     case when h.slot = 0 then greatest(h.class, $3) else h.class end as class,
                     case when h.slot = 0 then $4 else h.max_retries end as max_retries,
-                    case when h.slot = 0 then $5 else h.payload end as payload,
+                    case when h.slot <> 0 then h.payload when whole.range is null then $7 else $5 end as payload,
                     case when h.slot = 0 then $6 else h.payload_version end as payload_version,
-                    first.range, nullif(h.follow_up - tstzmultirange(first.range), '{}') as rest
+                    first.range,
+                    nullif(h.follow_up - tstzmultirange(first.range), '{}') as rest,
+                    case when whole.range is null then nullif(h.follow_up_new - tstzmultirange(first.range), '{}')
+                         else h.follow_up_new end as rest_new
                from unnest($1::uuid[], $2::uuid[]) as n(before, id)
                join paceline.sync_history h on h.id = n.before
-              cross join lateral (select range from unnest(h.follow_up) as range limit 1) first),
+               join paceline.connections c on c.id = h.connection_id and c.state in ('active', 'limited')
+               left join lateral (select range from unnest(h.follow_up) as range limit 1) whole on true
+               left join lateral (select range from unnest(h.follow_up_new) as range limit 1) news on true
+              cross join lateral (select coalesce(whole.range, news.range) as range) first
+              where first.range is not null),
            job as (
              insert into paceline.sync_jobs
-               (id, user_id, connection_id, provider, slot, kind, job_type, class, time_range, follow_up, run_at, sort_at,
+               (id, user_id, connection_id, provider, slot, kind, job_type, class, time_range, follow_up, follow_up_new, run_at, sort_at,
                 max_retries, payload, payload_version, trace_id, requested_by)
-             select id, user_id, connection_id, provider, slot, kind, job_type, class, range, rest, t.now,
+             select id, user_id, connection_id, provider, slot, kind, job_type, class, range, rest, rest_new, t.now,
                     t.now - class * interval '30 minutes'
                       + (select count(*) from paceline.sync_jobs o where o.user_id = due.user_id and o.class = due.class)
                         * (select step from paceline.lanes where lane = due.provider),
@@ -66,7 +75,8 @@ pub(in crate::db) async fn follow(
         Class::Scheduled.rank(),
         usual.max_retries,
         Json(&usual) as _,
-        PAYLOAD_VERSION
+        PAYLOAD_VERSION,
+        Json(&only_new) as _
     )
     .fetch_all(&mut *tx)
     .await?;

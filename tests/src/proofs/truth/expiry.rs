@@ -18,10 +18,12 @@ const SLICE_DAYS: i64 = 30;
 #[derive(Debug, Default)]
 pub(super) struct Refreshes {
     pub(super) expiries: usize,
-    pub(super) refreshes: u64,
+    pub(super) made: u64,
     /// Accounts and rounds in which it was not exactly one.
     pub(super) not_one: Vec<String>,
     pub(super) refused: u64,
+    /// Slices that did not complete.
+    pub(super) failed: Vec<String>,
 }
 
 /// Ends the tokens of every account once: `seen`: we know that they end, else the provider refuses them.
@@ -43,11 +45,12 @@ pub(super) async fn round(
             .execute(&*stack.db)
             .await?;
     }
-    try_join_all(accounts.iter().map(|account| need(stack, account))).await?;
+    let failed = try_join_all(accounts.iter().map(|account| need(stack, account))).await?;
+    refreshes.failed.extend(failed.into_iter().flatten());
     for (account, (was, is)) in accounts.iter().zip(before.iter().zip(tallies(stack, accounts)?)) {
         refreshes.expiries += 1;
         let (made, rotated) = (is.refreshes - was.refreshes, is.rotations - was.rotations);
-        refreshes.refreshes += made;
+        refreshes.made += made;
         refreshes.refused += is.refused_refreshes - was.refused_refreshes;
         if (made, rotated) != (1, 1) {
             refreshes.not_one.push(format!(
@@ -64,8 +67,8 @@ fn tallies(stack: &Stack, accounts: &[Account]) -> Result<Vec<Tally>> {
     accounts.iter().map(|account| account.line.tally(stack.world(), &account.id)).collect()
 }
 
-/// Many jobs that need the token at once, to their ends.
-async fn need(stack: &Stack, account: &Account) -> Result<()> {
+/// Many jobs that need the token at once, to their ends. Answers which of them failed.
+async fn need(stack: &Stack, account: &Account) -> Result<Vec<String>> {
     let now = stack.world().now().timestamp();
     let ask = json!({
         "provider": account.line.name(),
@@ -78,10 +81,13 @@ async fn need(stack: &Stack, account: &Account) -> Result<()> {
     ensure!(asked.status.is_success(), "{ask}: {}", asked.text);
     account.ask().await?;
     let ids: Vec<Uuid> = serde_json::from_value(asked.body["syncIds"].clone())?;
+    let mut failed = Vec::new();
     for id in ids {
         let end = account.client.wait_over(id, super::people::LIMIT).await;
-        ensure!(end.status == "COMPLETED", "a slice of {}: {:?}", account.line.name(), end.error);
+        if end.status != "COMPLETED" {
+            failed.push(format!("a slice of {}: {:?}", account.line.name(), end.error));
+        }
     }
     account.ended().await?;
-    Ok(())
+    Ok(failed)
 }

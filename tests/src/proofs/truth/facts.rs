@@ -132,7 +132,9 @@ impl Verdict {
     /// With a name before each line.
     pub(super) fn named(mut self, name: &str) -> Self {
         for lines in [&mut self.missing, &mut self.surplus, &mut self.differing] {
-            lines.iter_mut().for_each(|line| line.insert_str(0, &format!("{name} ")));
+            for line in lines.iter_mut() {
+                line.insert_str(0, &format!("{name} "));
+            }
         }
         self
     }

@@ -85,11 +85,7 @@ pub(super) fn tell(report: &mut Report, names: &Names, verdict: &Verdict) {
 
 pub(super) fn tell_tokens(report: &mut Report, refreshes: &Refreshes) {
     report.count("expiries of tokens", refreshes.expiries, Bound::AtLeast(1.0));
-    report.count(
-        "refreshes",
-        usize::try_from(refreshes.refreshes).unwrap_or(usize::MAX),
-        Bound::None,
-    );
+    report.count("refreshes", usize::try_from(refreshes.made).unwrap_or(usize::MAX), Bound::None);
     report.count(
         "expiries without exactly one refresh",
         refreshes.not_one.len(),
@@ -100,6 +96,8 @@ pub(super) fn tell_tokens(report: &mut Report, refreshes: &Refreshes) {
         usize::try_from(refreshes.refused).unwrap_or(usize::MAX),
         Bound::AtMost(0.0),
     );
+    report.count("slices that failed", refreshes.failed.len(), Bound::AtMost(0.0));
+    refreshes.failed.iter().take(TOLD).for_each(|line| report.remark(line.clone()));
     refreshes.not_one.iter().take(TOLD).for_each(|line| report.remark(line.clone()));
 }
 

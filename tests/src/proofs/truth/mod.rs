@@ -95,7 +95,7 @@ pub(crate) async fn prove(options: &Options) -> Result<Report> {
 
     try_join_all(accounts.iter().map(Account::sync_all)).await?;
     let untold = |number: usize, truth: &Facts| {
-        untold(accounts[number].line, &at_first[number], &done.unknown[number], truth)
+        judge::untold(accounts[number].line, &at_first[number], &done.unknown[number], truth)
     };
     let verdict = judge::judge(&stack, &accounts, untold).await?;
     judge::tell(&mut report, &judge::WHOLE, &verdict);

@@ -48,10 +48,10 @@ async fn connect_one(
 ) -> Result<Account> {
     let id = line.add_user(stack.world(), seed)?;
     let path = format!("/api/v1/connections/{}/authorize", line.name());
-    let sent = client.post(&path, &json!({})).await;
-    let link = sent.body["url"].as_str().with_context(|| format!("{path}: {}", sent.text))?;
+    let offer = client.post(&path, &json!({})).await;
+    let address = offer.body["url"].as_str().with_context(|| format!("{path}: {}", offer.text))?;
     let mut browser = Browser::default();
-    let callback = browser.consent(link, &[("auto", &id)]).await;
+    let callback = browser.consent(address, &[("auto", &id)]).await;
     let page = browser.come_back(&callback).await;
     let end = browser.watch(&page, LIMIT).await;
     let list = client.get("/api/v1/connections").await;

@@ -18,7 +18,7 @@ use std::{
 
 /// Between two acts of all users together, two kills, and two times that an account is asked for, in milliseconds.
 const ACT: Range<u64> = 20..180;
-const KILL: Range<u64> = 1_500..4_000;
+const KILL: Range<u64> = 600..2_400;
 const ASK: Range<u64> = 300..2_500;
 /// Of so many times that somebody looks, one is at the dashboard.
 const DASHBOARD: u8 = 4;

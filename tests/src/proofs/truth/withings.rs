@@ -130,7 +130,11 @@ impl Line for Withings {
     }
 
     fn options(&self, base: &str) -> Vec<(&'static str, String)> {
-        vec![("--withings-api-url", format!("{base}/withings"))]
+        vec![
+            ("--withings-api-url", format!("{base}/withings")),
+            // The world refuses no repetition here: a proof cannot wait ten seconds for each.
+            ("--withings-repeat-after", "50ms".to_owned()),
+        ]
     }
 
     fn add_user(&self, world: &Simulator, seed: u64) -> Result<String> {
@@ -220,9 +224,9 @@ fn measured(world: &Simulator, account: &str) -> Result<Facts> {
     let mut facts = Facts::new();
     for value in world.withings_values(account.parse()?, 0, usize::MAX)?.records {
         let known = MEASURES.iter().find(|(kind, ..)| *kind == value.kind);
-        let Some((_, word, foot)) = known else { continue };
+        let Some((_, measure, foot)) = known else { continue };
         let position = value.position.map(|position| position.to_string());
-        let parts = [*word, foot, position.as_deref().unwrap_or_default()];
+        let parts = [*measure, foot, position.as_deref().unwrap_or_default()];
         let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         let id = format!("{}/{}", value.grpid, value.date);
         let fields = [("value", json!(value.decimal)), ("measured_at", json!(value.date))];
@@ -238,11 +242,11 @@ fn named<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
 /// Calories are kilocalories, distances metres; what was typed in stands where nothing was measured.
 fn workout(record: &Value) -> Map<String, Value> {
     let data = &record["data"];
-    let by_hand = record["attrib"] == json!(2);
-    let told = |measured: &str, typed: &str| {
-        let measured = field(data, measured);
-        if by_hand && measured.as_f64().is_none_or(|number| number == 0.0) {
-            field(data, typed)
+    let is_by_hand = record["attrib"] == json!(2);
+    let told = |name: &str, by_hand: &str| {
+        let measured = field(data, name);
+        if is_by_hand && measured.as_f64().is_none_or(|number| number == 0.0) {
+            field(data, by_hand)
         } else {
             measured
         }

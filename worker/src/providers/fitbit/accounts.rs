@@ -94,7 +94,7 @@ impl Fitbit {
             Err(Failure::Refused(refused)) if refusal::is(&refused, "invalid_grant") => {
                 return Err(ExchangeError::CodeInvalid(refusal::told(*refused)));
             }
-            Err(failure) => return Err(ExchangeError::Failed(refusal::error(failure))),
+            Err(failure) => return Err(ExchangeError::Failed(refusal::token_error(failure))),
         };
         let tokens = grant.tokens(asked_at);
         // Without it an account is connected as well: each sync reads it anew.
@@ -129,7 +129,7 @@ impl Fitbit {
             Err(Failure::Refused(refused)) if refusal::is(&refused, "invalid_grant") => {
                 Err(RefreshError::Invalid(refusal::told(*refused)))
             }
-            Err(failure) => Err(RefreshError::Failed(refusal::error(failure))),
+            Err(failure) => Err(RefreshError::Failed(refusal::token_error(failure))),
         }
     }
 

@@ -49,9 +49,12 @@ impl Profile {
             return Err(odd("user"));
         }
         let user = fields.object("user")?;
+        let zone = user.zone("timezone").map(|zone| zone.name().to_owned());
         let offset_s = user.whole("offsetFromUTCMillis")?.map(|ms| ms / 1_000);
+        // With a zone it would only change with the seasons.
+        let offset_s = offset_s.filter(|_| zone.is_none());
         Ok(Self {
-            zone: user.zone("timezone").map(|zone| zone.name().to_owned()),
+            zone,
             offset_s: offset_s.and_then(|s| i32::try_from(s).ok()).unwrap_or_default(),
             since: user.text("memberSince")?.and_then(|day| day.parse().ok()),
         })

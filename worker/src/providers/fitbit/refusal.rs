@@ -57,6 +57,15 @@ pub(super) fn error(failure: Failure) -> Error {
     })
 }
 
+/// What a failed call of the token endpoint means when it is not about the token or code itself: a 401 there is about
+/// our application.
+pub(super) fn token_error(failure: Failure) -> Error {
+    match error(failure) {
+        Error::Unauthorized(detail) => Error::Refused(detail),
+        error => error,
+    }
+}
+
 /// How long until the user's hour is over: told in seconds, else reckoned.
 fn reset(refusal: &Refusal) -> Duration {
     let told = [RETRY_AFTER.as_str(), "fitbit-rate-limit-reset"].into_iter().find_map(|name| {

@@ -180,10 +180,12 @@ fn plan(ask: &Ask<'_>) -> Plan {
     let mut plan = Plan::default();
     let mut parts = Vec::new();
     // Without the profile nobody knows when anything happened.
-    let lists = List::ALL
-        .into_iter()
-        .filter(|list| list.wanted(ask.job_type) && granted(list.scope()) && granted("profile"));
-    for list in lists {
+    let mut none_granted = true;
+    for list in List::ALL.into_iter().filter(|list| list.wanted(ask.job_type)) {
+        if !granted(list.scope()) || !granted("profile") {
+            continue;
+        }
+        none_granted = false;
         for span in spans::to_read(ask, list.stream(), LOOK_BACK) {
             let to_at = span.to.unwrap_or(ask.now);
             // A day more at each end: which days these are depends on the zone.
@@ -200,12 +202,14 @@ fn plan(ask: &Ask<'_>) -> Plan {
             plan.replaces.push(Replaced {
                 stream: list.stream().to_owned(),
                 table: list.table(),
-                from: span.from.is_some().then(|| midnight(from) + FARTHEST_ZONE),
+                // What was logged for days before the account began was never asked for: it is not gone.
+                from: Some(midnight(from) + FARTHEST_ZONE),
                 to: to_at,
             });
         }
     }
-    if !parts.is_empty() {
+    // Where nothing was granted, a step that says so: a sync that read nothing for want of consent is no success.
+    if none_granted || !parts.is_empty() {
         let step = Step { profile: None, parts, offset: 0 };
         plan.steps = Some(step.left());
         plan.first = step.value();
@@ -220,10 +224,10 @@ fn midnight(day: NaiveDate) -> DateTime<Utc> {
 impl Fitbit {
     async fn step(&self, access: &Access, step: &Value) -> Result<Answer, Error> {
         let step: Step = spans::step(step)?;
-        let Some(profile) = step.profile.clone() else { return self.profile(access, step).await };
         let Some(part) = step.parts.first().cloned() else {
-            return Err(spans::no_step("it names no days"));
+            return Err(spans::not_granted("weight, activity or sleep, each with profile,"));
         };
+        let Some(profile) = step.profile.clone() else { return self.profile(access, step).await };
         let (context, stream) = (Some(profile.value()), part.list.stream());
         if part.list == List::Activities {
             // What the list calls "after" leaves the day itself out or not: both will do.

@@ -133,11 +133,8 @@ fn a_first_sync_reads_from_the_accounts_first_day_and_knows_its_steps() {
     assert!(lists.iter().all(|list| (list.1, list.2) == (from, to)));
     // 306 days: 10 chunks of 31, 11 of 30, 4 of 100, the pages as one, and the profile.
     assert_eq!(plan.steps, Some(10 + 11 + 4 + 1 + 1));
-    assert!(
-        plan.replaces
-            .iter()
-            .all(|part| part.from.is_none() && part.to == at("2026-11-01T12:00:00Z"))
-    );
+    assert!(plan.replaces.iter().all(|part| part.from.unwrap() < at("2026-01-02T00:00:00Z")
+        && part.to == at("2026-11-01T12:00:00Z")));
 }
 
 #[test]
@@ -158,16 +155,16 @@ fn watermark_by_event_time_the_last_ninety_days_are_read_again() {
     );
 }
 
-#[test]
-fn partial_consent_leaves_out_what_is_not_granted() {
+#[tokio::test]
+async fn partial_consent_leaves_out_what_is_not_granted() {
     let plan_of = |scopes: &[&str]| plan(JobType::All, &[], true, scopes);
     let lists = days(plan_of(&["weight", "profile"]).first.as_ref().unwrap());
     assert_eq!(lists.iter().map(|list| list.0.as_str()).collect::<Vec<_>>(), ["weight", "fat"]);
-    assert_eq!(
-        plan_of(&["activity", "weight", "sleep"]).first,
-        None,
-        "without a zone no time means anything"
-    );
+    let none = plan_of(&["activity", "weight", "sleep"]);
+    assert!(none.covers.is_empty(), "without a zone no time means anything");
+    let fake = Fake::new((200, &[], "{}")).await;
+    let error = fake.read(&none.first.unwrap()).await.unwrap_err();
+    assert!(matches!(error, Error::Denied(_)) && fake.asked().is_empty());
 }
 
 fn step(list: &str, from: &str, to: &str) -> Value {

@@ -1,5 +1,5 @@
 //! Activities: those that were recorded, those that were entered or edited by hand, and the events that a device
-//! noticed by itself (MoveIQ).
+//! noticed by itself.
 
 use super::fields::moment;
 use crate::providers::{

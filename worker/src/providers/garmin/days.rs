@@ -5,7 +5,9 @@ use crate::providers::{Unreadable, json::Fields};
 use chrono::{DateTime, TimeDelta, Utc};
 use paceline_shared::record::{DayKind, DaySummary, Record, Totals};
 use rust_decimal::prelude::ToPrimitive as _;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
+use std::collections::HashMap;
 
 /// No day or night is longer, in seconds: what stands before it in a revision outweighs any of them.
 const LONGEST_S: i64 = 1_000_000;
@@ -50,7 +52,12 @@ pub(super) fn daily(id: String, fields: &Fields<'_>) -> Result<Vec<Record>, Unre
         average_stress: stress(fields)?,
         ..Totals::default()
     };
-    summary(id, fields, DayKind::Activity, totals, json!({}), daily_revision(fields))
+    let (start, length) =
+        (fields.instant("startTimeInSeconds")?, fields.count("durationInSeconds")?);
+    let end = |(at, s): (DateTime<Utc>, i32)| at.checked_add_signed(TimeDelta::seconds(s.into()));
+    let end = start.zip(length).and_then(end);
+    let summary = summary(id, fields, DayKind::Activity, end, totals)?;
+    Ok(vec![Record::Day(Box::new(DaySummary { revision: daily_revision(fields), ..summary }))])
 }
 
 /// A night, or a nap that Garmin took for one.
@@ -72,34 +79,43 @@ pub(super) fn sleep(id: String, fields: &Fields<'_>) -> Result<Vec<Record>, Unre
         Some(word) => json!({ "validation": word }),
         None => json!({}),
     };
-    summary(id, fields, DayKind::Sleep, totals, provenance, sleep_revision(fields))
+    let revision = sleep_revision(fields);
+    let summary = summary(id, fields, DayKind::Sleep, woken(fields), totals)?;
+    Ok(vec![Record::Day(Box::new(DaySummary { provenance, revision, ..summary }))])
+}
+
+/// When the last span of a night ended. Its duration does not tell: it leaves out what was spent awake.
+fn woken(fields: &Fields<'_>) -> Option<DateTime<Utc>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Span {
+        end_time_in_seconds: i64,
+    }
+    let levels = fields.raw("sleepLevelsMap")?.get();
+    let levels: HashMap<String, Vec<Span>> = serde_json::from_str(levels).ok()?;
+    let last = levels.into_values().flatten().map(|span| span.end_time_in_seconds).max()?;
+    DateTime::from_timestamp(last, 0)
 }
 
 fn summary(
     record_id: String,
     fields: &Fields<'_>,
     kind: DayKind,
+    end_at: Option<DateTime<Utc>>,
     totals: Totals,
-    provenance: Value,
-    revision: Option<i64>,
-) -> Result<Vec<Record>, Unreadable> {
-    let start_at = fields.instant("startTimeInSeconds")?;
-    let end = |start: DateTime<Utc>, seconds: i32| {
-        start.checked_add_signed(TimeDelta::seconds(seconds.into()))
-    };
-    let summary = DaySummary {
+) -> Result<DaySummary, Unreadable> {
+    Ok(DaySummary {
         record_id,
         kind,
         day: calendar_date(fields)?,
-        start_at,
-        end_at: start_at.zip(fields.count("durationInSeconds")?).and_then(|(at, s)| end(at, s)),
+        start_at: fields.instant("startTimeInSeconds")?,
+        end_at,
         zone: None,
         utc_offset_s: offset_s(fields, "startTimeOffsetInSeconds")?,
         totals,
-        provenance,
-        revision,
-    };
-    Ok(vec![Record::Day(Box::new(summary))])
+        provenance: json!({}),
+        revision: None,
+    })
 }
 
 /// Of those that are told; `None`: none is.

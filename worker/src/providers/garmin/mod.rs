@@ -1,8 +1,7 @@
-//! Garmin's Health and Activity APIs: addresses, calls, quota. What is read and in which order is in `plan`, how a
-//! step is taken in `source`, what a refusal means in `refusal`, what the summaries say in `activities`, `days` and
-//! `body`.
+//! Garmin's Health and Activity APIs: addresses, calls, quota.
 //!
-//! It knows neither jobs nor the database.
+//! What is read and in which order is in `plan`, how a step is taken in `source`, what a refusal means in `refusal`,
+//! what the summaries say in `activities`, `days` and `body`. It knows neither jobs nor the database.
 
 mod accounts;
 mod activities;
@@ -35,8 +34,9 @@ const HEALTH_EXPORT: &str = "HEALTH_EXPORT";
 /// Gives what is older than the connection.
 const HISTORICAL_DATA_EXPORT: &str = "HISTORICAL_DATA_EXPORT";
 
-/// Calls of the whole application. What Garmin allows is between it and each partner, so this is a cautious guess; the
-/// days of history that may be asked for in a minute are counted as `backfill`, where somebody sets it.
+/// Calls of the whole application.
+///
+/// What Garmin allows is between it and each partner, so this is a cautious guess; the days of history that may be asked for in a minute are counted as `backfill`, where somebody sets it.
 pub const LIMITS: &str = "all:100/1m";
 
 /// Names of limits, each with its scope among all budgets.

@@ -26,8 +26,9 @@ const WINDOW_S: i64 = 86_400;
 /// Uploads are kept for so long.
 const KEPT: TimeDelta = TimeDelta::days(7);
 
-/// Windows begin so much before where the last sync ended: clocks differ.
-const OVERLAP: TimeDelta = TimeDelta::minutes(5);
+/// Windows begin so much before where the last sync ended: that was by the clock of the worker that read, and clocks
+/// differ. What is read again is equal.
+const OVERLAP: TimeDelta = TimeDelta::hours(1);
 
 /// After a gap in the uploads that were read, history is asked for from so much before it: what was uploaded in the gap
 /// may have begun before.
@@ -217,6 +218,18 @@ impl Step {
 
     /// Leaves an endpoint out for the rest of this sync.
     pub(super) fn skip(&mut self, kind: Kind) {
+        let of_stream = |wanted: &&Wanted| wanted.kind.stream() == kind.stream();
+        let others_wait = self.wanted.iter().filter(of_stream).any(|wanted| wanted.kind != kind);
+        let list = self.lists.iter_mut().find(|list| list.stream == kind.stream());
+        if let Some(list) = list
+            && !others_wait
+            && list.kinds.len() > 1
+        {
+            // The other endpoints have been asked for all of it.
+            for wanted in self.wanted.iter().filter(|wanted| wanted.kind == kind) {
+                list.mark.cover(wanted.from, wanted.to);
+            }
+        }
         self.wanted.retain(|wanted| wanted.kind != kind);
         for list in &mut self.lists {
             let before = list.kinds.iter().take(list.nth).filter(|of| **of == kind).count();

@@ -97,9 +97,8 @@ fn refused(refusal: Refusal) -> Error {
                 .clone_into(&mut detail.message);
             Error::Denied(detail)
         }
-        StatusCode::PRECONDITION_FAILED => Error::Denied(told(refusal)),
         StatusCode::FORBIDDEN if fault(&refusal).is_none() => Error::Temporary(told(refusal)),
-        StatusCode::FORBIDDEN => Error::Denied(told(refusal)),
+        StatusCode::FORBIDDEN | StatusCode::PRECONDITION_FAILED => Error::Denied(told(refusal)),
         StatusCode::GONE => Error::Gone(told(refusal)),
         StatusCode::REQUEST_TIMEOUT => Error::Temporary(told(refusal)),
         _ => Error::Refused(told(refusal)),

@@ -60,8 +60,15 @@ impl Garmin {
                 Ok(Answer { mark, ..answer })
             }
             Err(declined) => {
+                // The window is over for an endpoint that is not there, or its list would stand still.
+                let has_read = step.has_read;
+                let is_over = matches!(declined, Declined::NotEnabled(_));
+                let mark = if is_over { step.read(window.1) } else { None };
+                step.has_read = has_read;
                 decline(&mut step, kind, declined)?;
-                Ok(after(step, kind.stream(), Bytes::new()))
+                let answer = after(step, kind.stream(), Bytes::new());
+                let mark = mark.map(|(stream, mark)| (stream.name(), mark.value()));
+                Ok(Answer { mark, ..answer })
             }
         }
     }
@@ -107,7 +114,7 @@ fn withheld(step: &Step) -> Error {
 
 /// The summaries of an answer. Of several versions of one, the one that holds comes first, and the others count as
 /// repetitions: the one of the highest revision, and of equal ones the last that was uploaded.
-pub(super) fn items<'a>(stream: Stream, body: &'a [u8]) -> Result<Vec<Item<'a>>, Unreadable> {
+pub(super) fn items(stream: Stream, body: &[u8]) -> Result<Vec<Item<'_>>, Unreadable> {
     let summaries = summaries(body)
         .map_err(|error| Unreadable(format!("an answer that is no array: {error}")))?;
     let versions: Vec<(Glance, Option<i64>)> =
@@ -140,7 +147,9 @@ pub(super) fn items<'a>(stream: Stream, body: &'a [u8]) -> Result<Vec<Item<'a>>,
 
 /// Tells two texts apart.
 fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    let half = Sha256::digest(text).into_iter().take(16);
+    let number = half.fold(0_u128, |number, byte| number << 8 | u128::from(byte));
+    format!("{number:032x}")
 }
 
 fn glance(stream: Stream, raw: &str) -> (Glance, Option<i64>) {

@@ -54,6 +54,10 @@ pub(super) fn error(failure: Failure) -> Error {
             StatusCode::UNAUTHORIZED => Error::Unauthorized(told(refusal)),
             // Strava's own 403 is JSON; a page of HTML is somebody's on the way.
             StatusCode::FORBIDDEN if fault.is_none() => Error::Temporary(told(refusal)),
+            // Our own subscription: no user's consent would help.
+            StatusCode::FORBIDDEN if names(&refusal, "Application") => {
+                Error::Refused(told(refusal))
+            }
             _ => refused(refusal),
         }
     })

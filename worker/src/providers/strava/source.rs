@@ -53,9 +53,25 @@ impl Step {
     }
 }
 
+/// What of a user's activities his consent shows. Coverage is kept apart: with more scopes there is more to read.
+fn visible(scopes: &[String]) -> Option<(&'static str, bool)> {
+    let granted = |scope: &str| scopes.iter().any(|granted| granted == scope);
+    if granted("activity:read_all") {
+        Some((STREAM, true))
+    } else {
+        granted("activity:read").then_some(("activities_not_private", false))
+    }
+}
+
 fn plan(ask: &Ask<'_>) -> Plan {
-    let spans = spans::to_read(ask, STREAM, LOOK_BACK);
-    let replaces = spans.iter().map(|span| Replaced {
+    let Some((coverage, whole)) = visible(ask.scopes) else {
+        // A step that says so, without a call: a sync that read nothing for want of consent is no success.
+        let step = Step { spans: vec![], page: 1 };
+        return Plan { first: Some(step.value()), ..Plan::default() };
+    };
+    let spans = spans::to_read(ask, coverage, LOOK_BACK);
+    // Private activities that are hidden from us are not gone.
+    let replaces = spans.iter().filter(|_| whole).map(|span| Replaced {
         stream: STREAM.to_owned(),
         table: Table::Activities,
         from: span.from,
@@ -63,7 +79,7 @@ fn plan(ask: &Ask<'_>) -> Plan {
     });
     Plan {
         replaces: replaces.collect(),
-        covers: vec![Coverage { stream: STREAM.to_owned(), spans: spans.clone(), mark: None }],
+        covers: vec![Coverage { stream: coverage.to_owned(), spans: spans.clone(), mark: None }],
         first: Step::of(spans),
         ..Plan::default()
     }
@@ -73,7 +89,7 @@ impl Strava {
     async fn step(&self, access: &Access, step: &Value) -> Result<Answer, Error> {
         let step: Step = spans::step(step)?;
         let Some(span) = step.spans.first() else {
-            return Err(spans::no_step("it names no span"));
+            return Err(spans::not_granted("activity:read_all"));
         };
         let page = self.page(&access.token, &(*span).into(), step.page, access.tier).await?;
         Ok(Answer::of(STREAM, page.body).then(step.next(page.items)))
@@ -98,6 +114,7 @@ impl Strava {
             {
                 Ok(true)
             }
+            Err(Error::Gone(_)) => Ok(true),
             Err(error) => Err(error),
         }
     }
@@ -124,6 +141,10 @@ impl Source for Strava {
         record::read(item.raw).map(|activity| vec![Record::Activity(Box::new(activity))])
     }
 
+    fn doubts(&self) -> bool {
+        true
+    }
+
     fn is_gone<'a>(
         &'a self,
         access: &'a Access,
@@ -145,13 +166,18 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn scopes(scopes: &[&str]) -> &'static [String] {
+        let scopes: Vec<String> = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        scopes.leak()
+    }
+
     fn ask(coverage: &[Coverage], only_new: bool) -> Ask<'_> {
         Ask {
             job_type: JobType::Activities,
             range: PgRange { start: Bound::Unbounded, end: Bound::Unbounded },
             only_new,
             coverage,
-            scopes: &[],
+            scopes: scopes(&["read", "activity:read_all"]),
             profile: None,
             now: at("2026-11-21T12:00:00Z"),
         }
@@ -173,6 +199,18 @@ mod tests {
             (plan.replaces[0].from, plan.replaces[0].to),
             (from, at("2026-11-21T12:00:00Z"))
         );
+    }
+
+    #[test]
+    fn partial_consent_hides_private_activities_and_hidden_is_not_gone() {
+        let some = Ask { scopes: scopes(&["read", "activity:read"]), ..ask(&[], true) };
+        let plan_of_some = plan(&some);
+        assert!(plan_of_some.first.is_some() && plan_of_some.replaces.is_empty());
+        let granted_more = Ask { coverage: &plan_of_some.covers, ..ask(&[], true) };
+        assert_eq!(plan(&granted_more).covers[0].spans[0].from, None, "all is read again");
+        let none = Ask { scopes: scopes(&["read"]), ..ask(&[], true) };
+        let plan = plan(&none);
+        assert!(plan.covers.is_empty() && plan.replaces.is_empty());
     }
 
     #[test]

@@ -135,7 +135,7 @@ async fn each_refusal_has_its_meaning() {
     assert_eq!((detail.status, tries), (Some(401), 1));
     assert!(detail.message.ends_with("AccessToken/activity:read_permission/missing"));
     let (error, _) = refused((403, &[], INACTIVE)).await;
-    assert!(matches!(error, Error::Denied(_)));
+    assert!(matches!(error, Error::Refused(_)), "our subscription: no user's consent would help");
     let (error, _) = refused((403, &[], "<html>blocked on the way</html>")).await;
     assert!(matches!(error, Error::Temporary(_)));
     let (error, _) = refused((410, &[], "")).await;

@@ -2,7 +2,7 @@ use super::*;
 use chrono::TimeDelta;
 
 fn berlin() -> Profile {
-    Profile { zone: Some("Europe/Berlin".to_owned()), offset_s: 3_600, since: None }
+    Profile { zone: Some("Europe/Berlin".to_owned()), offset_s: 0, since: None }
 }
 
 fn page<'a>(stream: &'a str, body: &'a str, context: &'a Value) -> Staged<'a> {

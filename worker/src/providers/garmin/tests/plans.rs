@@ -108,7 +108,7 @@ fn a_first_sync_asks_for_as_much_history_as_there_can_be_in_pieces_that_are_allo
     assert_eq!(of(Kind::Sleeps).count(), 9);
     let floor = (now() - TimeDelta::days(730) + TimeDelta::hours(1)).timestamp();
     assert_eq!(of(Kind::Sleeps).next().unwrap().1, floor, "Garmin refuses what is older");
-    assert_eq!(of(Kind::Sleeps).last().unwrap().2, now().timestamp());
+    assert_eq!(of(Kind::Sleeps).next_back().unwrap().2, now().timestamp());
     assert_eq!(marks.len(), 7);
     for (stream, mark) in marks {
         assert_eq!(mark.uploads, Some(now().timestamp()), "{stream:?}");
@@ -125,7 +125,7 @@ fn the_next_sync_asks_for_no_history_and_reads_on_from_the_mark() {
         let ask = Ask { now: now() + later, ..ask(JobType::All, &scopes, &coverage, true) };
         let (requests, windows, marks) = take(first(&ask), ask.now);
         assert_eq!(requests, [], "{later}");
-        assert!(windows.iter().all(|(_, from, _)| *from >= now().timestamp() - 300));
+        assert!(windows.iter().all(|(_, from, _)| *from >= now().timestamp() - 3_600));
         assert_eq!(marks[0].1.uploads, Some(ask.now.timestamp()));
         assert_eq!(marks[0].1.history.len(), 1, "{:?}", marks[0]);
     }
@@ -185,7 +185,7 @@ fn a_span_of_the_past_is_asked_for_and_leaves_the_mark_where_it_was() {
     let ask = Ask { range, ..ask(JobType::Health, &scopes, &coverage, false) };
     let (requests, windows, marks) = take(first(&ask), now());
     assert!(requests.contains(&(Kind::Sleeps, from.timestamp(), to.timestamp())));
-    assert!(windows.iter().all(|(_, from, _)| *from == now().timestamp() - 300), "{windows:?}");
+    assert!(windows.iter().all(|(_, from, _)| *from == now().timestamp() - 3_600), "{windows:?}");
     let (_, sleeps) = marks.iter().find(|(stream, _)| *stream == Stream::Sleeps).unwrap();
     assert_eq!(sleeps.uploads, mark.uploads);
     assert_eq!(sleeps.history, [(from.timestamp(), to.timestamp())]);

@@ -145,6 +145,21 @@ async fn a_type_that_is_not_enabled_is_skipped() {
 }
 
 #[tokio::test]
+async fn an_endpoint_that_is_not_there_does_not_stop_its_list() {
+    let said =
+        [("/rest/manuallyUpdatedActivities", 400, NOT_ENABLED), ("/rest/activities", 200, "[]")];
+    let fake = Fake::new(&said).await;
+    let first = fake.read(&step(&[Stream::Activities], false).value()).await.unwrap();
+    let last = fake.read(&next(&first).value()).await.unwrap();
+    assert!(last.next.is_none());
+    assert_eq!(last.mark.unwrap().0, "activities", "what the other endpoint has is read");
+    let none = [("/rest/", 400, NOT_ENABLED)];
+    let fake = Fake::new(&none).await;
+    let denied = fake.read(&step(&[Stream::Sleeps], false).value()).await.unwrap_err();
+    assert!(matches!(denied, Error::Denied(_)), "{denied}");
+}
+
+#[tokio::test]
 async fn an_application_without_pulls_is_told_what_to_do() {
     let fake = Fake::new(&[("/rest", 400, PULLS_OFF)]).await;
     let Error::Denied(detail) =

@@ -170,6 +170,18 @@ fn the_day_of_a_sleep_is_the_one_of_waking_and_what_is_final_outweighs_what_is_l
 }
 
 #[test]
+fn a_night_ends_with_its_last_span_and_where_none_is_told_its_end_is_not_known() {
+    let night = r#"{"summaryId":"s","calendarDate":"2026-01-10","durationInSeconds":14772,"startTimeInSeconds":1768001581,
+        "startTimeOffsetInSeconds":7200,"awakeDurationInSeconds":492,"sleepLevelsMap":{
+        "light":[{"startTimeInSeconds":1768001581,"endTimeInSeconds":1768009000}],
+        "awake":[{"startTimeInSeconds":1768009000,"endTimeInSeconds":1768009492}],
+        "deep":[{"startTimeInSeconds":1768009492,"endTimeInSeconds":1768016845}]}}"#;
+    let end = |raw: &str| day("sleeps", raw).end_at;
+    assert_eq!(end(night).unwrap().timestamp(), 1_768_016_845);
+    assert_eq!(end(&night.replace("sleepLevelsMap", "naps")), None);
+}
+
+#[test]
 fn grams_become_kilograms_to_the_last_digit() {
     let scale = r#"{"userId":"4aac","summaryId":"b1","measurementTimeInSeconds":1439741130,"measurementTimeOffsetInSeconds":3600,
         "muscleMassInGrams":25478,"boneMassInGrams":2437,"bodyWaterInPercent":59.4,"bodyFatInPercent":17.10000000000000142,
