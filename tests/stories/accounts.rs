@@ -1,13 +1,12 @@
 //! From "connect" to data, in a browser: the simulated provider's consent page, the way back, the status page, and what
-//! the app sees of it. Then disconnecting.
+//! the app sees of it.
 
-use paceline_simulator::{Population, StartRange};
+use paceline_simulator::Population;
 use paceline_tests::{
     browser::Browser,
     client::Client,
     rows,
     stack::{APP_RETURN_URL, RETURN_URL, SOON, Stack},
-    truth,
     wait::{eventually, until},
 };
 use reqwest::{Method, Url};
@@ -241,6 +240,32 @@ async fn who_takes_too_long_is_told_so_and_led_nowhere_else() {
 }
 
 #[tokio::test]
+async fn who_is_too_late_by_a_moment_is_told_so_at_once() {
+    let stack = Stack::new().await;
+    let (ann, athlete) = (stack.client("ann"), athlete(&stack, 3));
+    let link = link(&ann, &json!({})).await;
+    let mut browser = Browser::default();
+    let callback = browser.consent(&link, &[("auto", &athlete)]).await;
+    // Time runs out between the look at the state and the keeping of the code.
+    let mut tx = stack.db.begin().await.unwrap();
+    let over = "update paceline.authorizations set expires_at = clock_timestamp()";
+    sqlx::query(over).execute(&mut *tx).await.unwrap();
+    let ending = async {
+        until("the code waits for the row", SOON, async || {
+            let waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
+            rows::number(&stack.db, waits).await == 1
+        })
+        .await;
+        tx.commit().await.unwrap();
+        Instant::now()
+    };
+    let (page, ended) = tokio::join!(browser.open(callback.as_str()), ending);
+    assert_eq!(page.status, 400);
+    assert!(page.html.contains("This took too long"), "{}", page.html);
+    assert!(ended.elapsed() < Duration::from_secs(3), "{:?}", ended.elapsed());
+}
+
+#[tokio::test]
 async fn a_state_counts_for_its_provider_and_its_user_only() {
     let mut stack = Stack::new().await;
     let _worker = stack.worker().await;
@@ -299,55 +324,4 @@ async fn an_account_that_another_user_has_is_not_taken_away_from_him() {
         assert!(page.html.contains(says), "{}", page.html);
     }
     assert_eq!((connections(&ann).await.len(), connections(&bob).await.len()), (1, 0));
-}
-
-#[tokio::test]
-async fn a_disconnected_account_is_quiet_at_once_and_keeps_its_history() {
-    let mut stack = Stack::new().await;
-    let user = stack.user("ann", 20).await;
-    let _worker = stack.worker().await;
-    user.sync_all(&json!({})).await;
-    let ann = &user.client;
-    let path = format!("/api/v1/connections/{}", user.connection);
-    for _ in 0..2 {
-        let gone = ann.send(ann.request(Method::DELETE, &path)).await;
-        assert_eq!(gone.status, 202, "{}", gone.text);
-        assert_eq!(
-            (&gone.body["state"], &gone.body["action"]),
-            (&json!("revoked"), &json!("connect"))
-        );
-    }
-    assert_eq!(ann.ask_sync(&json!({})).await.problem().kind, "/problems/not-connected");
-    assert!(connections(ann).await.is_empty());
-    assert_eq!(ann.get(&path).await.body["state"], "revoked");
-    let with = ann.get("/api/v1/connections?disconnected=true").await;
-    assert_eq!(with.body["items"].as_array().unwrap().len(), 1);
-    until("our tokens are gone", SOON, async || {
-        rows::number(&stack.db, "select count(*) from paceline.connection_secrets").await == 0
-    })
-    .await;
-    assert_eq!(ann.all("/api/v1/activities", 50).await.len(), 20, "the history stays");
-    let said = "select (select count(*) from paceline.sync_jobs where kind = 'deauthorize')
-                     + (select count(*) from paceline.sync_history where kind = 'deauthorize')";
-    assert_eq!(rows::number(&stack.db, said).await, 1, "the provider is told once");
-    let log = stack.api.log();
-    assert!(log.contains("an account is disconnected"), "{log}");
-}
-
-#[tokio::test]
-async fn a_disconnected_account_takes_its_records_along_when_that_is_wished() {
-    let mut stack = Stack::new().await;
-    let (user, other) = (stack.user("ann", 20).await, stack.user("bob", 5).await);
-    let _worker = stack.worker().await;
-    user.sync_all(&json!({})).await;
-    other.sync_all(&json!({})).await;
-    let path = format!("/api/v1/connections/{}?records=delete", user.connection);
-    let gone = user.client.send(user.client.request(Method::DELETE, &path)).await;
-    assert_eq!(gone.status, 202, "{}", gone.text);
-    until("the records are gone", SOON, async || {
-        user.client.all("/api/v1/activities", 50).await.is_empty()
-    })
-    .await;
-    assert_eq!(other.client.all("/api/v1/activities", 50).await.len(), 5);
-    truth::compare(&stack.db, stack.world(), &other, StartRange::default(), truth::WHOLE).await;
 }

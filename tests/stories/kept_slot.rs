@@ -105,8 +105,8 @@ async fn the_first_sync_begins_when_another_one_has_left_its_place() {
     .await;
     let look = "update paceline.sync_jobs set run_at = now() where kind = 'exchange'";
     rows::change(&stack.db, look).await;
-    let again = format!("{waits} and run_at > now() and lease_epoch = 2");
-    until("it waits again", SOON, async || rows::number(&stack.db, &again).await == 1).await;
+    let again = "select count(*) from paceline.sync_jobs where waiting_for = 'sync_under_way' and lease_epoch = 2";
+    until("it waits again", SOON, async || rows::number(&stack.db, again).await == 1).await;
     rows::change(&stack.db, "delete from paceline.sync_jobs where kind = 'sync'").await;
     rows::change(&stack.db, look).await;
     until("the history is read", SOON, async || {

@@ -18,6 +18,7 @@ mod faults;
 mod first_sync;
 mod fleet;
 mod garmin;
+mod goodbyes;
 mod kept_slot;
 mod lists;
 mod logs;

@@ -13,7 +13,7 @@ use paceline_shared::{
     db::{
         self,
         connection_secrets::{self, SecretError, Stored, Tokens},
-        connections,
+        connections::{self, State},
     },
     sealing,
 };
@@ -35,8 +35,14 @@ pub enum Error {
     #[error("this worker has no application at {}", .0.title())]
     NoApplication(Provider),
     /// The provider gave no answer about it.
-    #[error(transparent)]
-    Provider(providers::Error),
+    #[error("{error}")]
+    Provider {
+        /// What it said instead.
+        #[source]
+        error: providers::Error,
+        /// The version of the pair that was to be refreshed.
+        version: i64,
+    },
     /// The database.
     #[error(transparent)]
     Db(#[from] db::Error),
@@ -105,17 +111,19 @@ impl Refresh {
         let error = match timeout(CALL, accounts.refresh(&old.tokens.refresh)).await {
             Ok(Ok(tokens)) => return self.store(&tokens).await,
             Ok(Err(RefreshError::Invalid(_))) => {
-                if !connections::needs_reauth(&app.control, *connection, old.version).await? {
+                let (db, state) = (&app.control, State::NeedsReauth);
+                if !connections::set_state(db, *connection, state, old.version).await? {
                     // Somebody has stored another pair meanwhile, or there is none any more.
                     return Ok(());
                 }
                 Error::NeedsReauth
             }
-            Ok(Err(RefreshError::Failed(error))) => Error::Provider(error),
-            Err(_elapsed) => Error::Provider(providers::Error::Network(Detail {
-                message: "the refresh took too long".to_owned(),
-                ..Detail::default()
-            })),
+            Ok(Err(RefreshError::Failed(error))) => Error::Provider { error, version: old.version },
+            Err(_elapsed) => {
+                let message = "the refresh took too long".to_owned();
+                let error = providers::Error::Network(Detail { message, ..Detail::default() });
+                Error::Provider { error, version: old.version }
+            }
         };
         connection_secrets::release_refresh(&app.control, *connection, app.worker).await?;
         Err(error)

@@ -8,11 +8,7 @@ use sqlx::PgConnection;
 ///
 /// `None`: the account is connected again, and nothing was deleted. What is known of the link's lists goes with the
 /// first rows, so that whoever connects the account again meanwhile reads all of it.
-pub async fn delete(
-    db: &Db,
-    connection: ConnectionId,
-    limit: i64,
-) -> Result<Option<u64>, Error> {
+pub async fn delete(db: &Db, connection: ConnectionId, limit: i64) -> Result<Option<u64>, Error> {
     let mut tx = super::begin(db).await?;
     // Until the commit nobody connects it again, so none of these rows was stored after that.
     if connections::lock_revoked(&mut tx, connection).await? != Some(true) {

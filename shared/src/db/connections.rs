@@ -125,39 +125,26 @@ pub async fn connect(
     Ok(id)
 }
 
-/// Notes that the connection is in another state now, and says so to whoever asks.
+/// Notes that the connection is in another state now, by what the provider said to the pair of version `seen`. False:
+/// another pair is there by now, or none, and nothing was noted.
+///
+/// One that is revoked stays that, and so does one whose provider is gone.
 pub async fn set_state(
     db: impl PgExecutor<'_>,
     id: ConnectionId,
     state: State,
-) -> Result<(), Error> {
-    sqlx::query!(
-        "update paceline.connections set state = $2, updated_at = clock_timestamp() where id = $1 and state <> $2 and state <> 'revoked'",
-        id.0,
-        state as _
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Notes that the provider refuses the pair of version `seen`. False: another pair is there by now, or none, and
-/// nothing was noted.
-pub async fn needs_reauth(
-    db: impl PgExecutor<'_>,
-    id: ConnectionId,
     seen: i64,
 ) -> Result<bool, Error> {
-    // One that is revoked, or whose provider is gone, stays that.
     Ok(sqlx::query_scalar!(
         r#"with seen as (
              select connection_id as id from paceline.connection_secrets where connection_id = $1 and token_version = $2),
            noted as (
-             update paceline.connections set state = 'needs_reauth', updated_at = clock_timestamp()
-              where id = any(array(select id from seen)) and state not in ('revoked', 'provider_gone'))
+             update paceline.connections set state = $3, updated_at = clock_timestamp()
+              where id = any(array(select id from seen)) and state <> $3 and state not in ('revoked', 'provider_gone'))
            select exists (select from seen) as "seen!""#,
         id.0,
-        seen
+        seen,
+        state as _
     )
     .fetch_one(db)
     .await?)
@@ -225,8 +212,10 @@ pub async fn is_taken(
     .await?)
 }
 
-/// Whether there is another link to the account of this one that is not revoked, whoever's it is: whatever ends at the
-/// provider ends for that one too. In the caller's transaction; it and [`is_taken`] wait for each other.
+/// Whether there is another link to the account of this one that is not revoked, whoever's it is: whatever ends at
+/// the provider ends for that one too.
+///
+/// In the caller's transaction; it and [`is_taken`] wait for each other.
 pub async fn is_shared(tx: &mut PgConnection, id: ConnectionId) -> Result<bool, Error> {
     let account = sqlx::query!(
         r#"select provider as "provider: Provider", provider_account_id from paceline.connections where id = $1"#,

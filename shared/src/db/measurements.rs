@@ -26,8 +26,10 @@ pub struct Record<'a> {
     pub content_hash: [u8; 32],
 }
 
-/// Stores a batch in which no record stands twice. Equal content is left alone, changed content raises the version, and
-/// neither a lower revision nor what was read before the stored one was written replaces anything.
+/// Stores a batch in which no record stands twice.
+///
+/// Equal content is left alone, changed content raises the version. Neither a lower revision nor what was read before
+/// the stored record was written replaces anything.
 pub async fn upsert(
     tx: &mut PgConnection,
     origin: Origin,

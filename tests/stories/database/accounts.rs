@@ -243,9 +243,15 @@ async fn an_account_belongs_to_one_user_until_he_lets_it_go() {
         let mut tx = bench.begin().await.unwrap();
         connections::is_taken(&mut tx, bob.user, STRAVA, "ann").await.unwrap()
     };
+    let shared = async || {
+        let mut tx = bench.begin().await.unwrap();
+        connections::is_shared(&mut tx, ann.connection).await.unwrap()
+    };
     assert!(taken().await);
     goodbye(&bench, ann, false).await;
-    assert!(!taken().await);
+    assert!(!taken().await && !shared().await);
+    bench.account(bob.user, "ann").await;
+    assert!(shared().await, "whatever is said to the provider now is said of his link too");
 }
 
 /// Seven days that were read through a link, and what is known of their list.

@@ -98,7 +98,7 @@ async fn a_code_is_kept_once_and_opens_for_the_worker_alone() {
         .await
         .unwrap();
     for secret in [STATE, CODE, VERIFIER] {
-        let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let hex = secret.bytes().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         assert!(!row.contains(secret) && !row.contains(&hex), "{secret} lies open");
     }
 }

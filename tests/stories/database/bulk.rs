@@ -84,7 +84,7 @@ async fn a_batch_of_retries_has_an_outcome_for_each_job_in_every_situation() {
     let (busy, in_the_way) = failed(&bench, "busy").await;
     let (gone, unusable) = failed(&bench, "gone").await;
     let mut tx = bench.begin().await.unwrap();
-    connections::set_state(&mut *tx, gone.connection, State::NeedsReauth).await.unwrap();
+    connections::set_state(&mut *tx, gone.connection, State::NeedsReauth, 1).await.unwrap();
     tx.commit().await.unwrap();
     let (_, done) = bench.running("done").await;
     bench.settle(done, Outcome::Completed).await;

@@ -148,7 +148,7 @@ async fn a_retry_needs_the_connection_of_its_own_sync_and_not_a_newer_one() {
     let (person, lease) = bench.running("ann").await;
     bench.settle(lease, Outcome::Failed(failure(Code::AuthenticationError))).await;
     let mut tx = bench.begin().await.unwrap();
-    connections::set_state(&mut *tx, person.connection, State::NeedsReauth).await.unwrap();
+    connections::set_state(&mut *tx, person.connection, State::NeedsReauth, 1).await.unwrap();
     let grant = Grant {
         user: person.user,
         provider: Provider::Strava,
@@ -165,7 +165,7 @@ async fn a_retry_needs_the_connection_of_its_own_sync_and_not_a_newer_one() {
     assert_eq!(retry(&bench, person.user, lease.job).await, refused);
     assert_eq!(bench.state(lease.job).await, "failed");
     let mut tx = bench.begin().await.unwrap();
-    connections::set_state(&mut *tx, person.connection, State::Limited).await.unwrap();
+    connections::set_state(&mut *tx, person.connection, State::Limited, 1).await.unwrap();
     tx.commit().await.unwrap();
     let queued = RetryOutcome::Queued(Provider::Strava);
     assert_eq!(retry(&bench, person.user, lease.job).await, queued);

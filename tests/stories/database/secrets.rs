@@ -85,10 +85,24 @@ async fn a_refusal_of_a_pair_that_was_replaced_meanwhile_says_nothing_of_the_con
     let seen = secrets::open(&*bench, &bench.keys, id).await.unwrap().unwrap().version;
     // The user connects again while the provider is still busy refusing the old pair.
     bench.person("ann").await;
-    assert!(!connections::needs_reauth(&*bench, id, seen).await.unwrap());
+    assert!(!connections::set_state(&*bench, id, State::NeedsReauth, seen).await.unwrap());
     assert_eq!(connection_state(&bench, id).await, "active");
-    assert!(connections::needs_reauth(&*bench, id, seen + 1).await.unwrap());
+    assert!(connections::set_state(&*bench, id, State::NeedsReauth, seen + 1).await.unwrap());
     assert_eq!(connection_state(&bench, id).await, "needs_reauth");
+}
+
+#[tokio::test]
+async fn what_the_provider_said_to_an_older_pair_says_nothing_of_the_newer_one() {
+    let bench = Bench::new().await;
+    for state in [State::Limited, State::ProviderGone] {
+        let name = format!("{state:?}");
+        let id = bench.person(&name).await.connection;
+        bench.person(&name).await;
+        assert!(!connections::set_state(&*bench, id, state, 1).await.unwrap());
+        assert_eq!(connection_state(&bench, id).await, "active");
+        assert!(connections::set_state(&*bench, id, state, 2).await.unwrap());
+        assert_ne!(connection_state(&bench, id).await, "active");
+    }
 }
 
 #[tokio::test]
@@ -99,7 +113,7 @@ async fn a_refreshed_pair_brings_back_a_connection_that_was_given_up() {
     let store = async |seen| {
         secrets::store_refreshed(&*bench, &bench.keys, id, seen, &fresh).await.unwrap()
     };
-    assert!(connections::needs_reauth(&*bench, id, 1).await.unwrap());
+    assert!(connections::set_state(&*bench, id, State::NeedsReauth, 1).await.unwrap());
     assert!(!store(7).await, "it replaces nothing that is there");
     assert_eq!(connection_state(&bench, id).await, "needs_reauth");
     assert!(store(1).await);
@@ -111,7 +125,7 @@ async fn a_refreshed_pair_opens_nothing_that_its_user_withheld_or_took_back() {
     let bench = Bench::new().await;
     for state in [State::Limited, State::Revoked, State::ProviderGone] {
         let id = bench.person(&format!("{state:?}")).await.connection;
-        connections::set_state(&*bench, id, state).await.unwrap();
+        connections::set_state(&*bench, id, state, 1).await.unwrap();
         let before = connection_state(&bench, id).await;
         let fresh = tokens("second", Utc::now() + chrono::Duration::hours(6));
         assert!(secrets::store_refreshed(&*bench, &bench.keys, id, 1, &fresh).await.unwrap());

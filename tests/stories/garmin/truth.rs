@@ -251,6 +251,7 @@ fn night(row: &Summed, record: &Value) {
 }
 
 #[derive(Debug, sqlx::FromRow)]
+#[expect(clippy::struct_field_names, reason = "the columns")]
 struct Measured {
     stream: String,
     provider_record_id: String,

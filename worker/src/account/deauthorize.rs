@@ -70,7 +70,7 @@ async fn tell(app: &App, job: &AccountJob, connection: ConnectionId) -> Result<(
         let stored = match tokens::access(app, job.provider, connection, refused).await {
             Ok(stored) => stored,
             Err(tokens::Error::NeedsReauth) => return Ok(()),
-            Err(tokens::Error::Provider(error)) => return Err(provider(error)),
+            Err(tokens::Error::Provider { error, .. }) => return Err(provider(error)),
             Err(tokens::Error::Db(error)) => return Err(db(error)),
             Err(error @ tokens::Error::NoApplication(_)) => {
                 return Err(failed(Code::UnknownError, error.to_string(), Map::new()));

@@ -105,16 +105,9 @@ async fn ask(run: &Run<'_>, account: &str, step: &Value, page: i32) -> Result<An
             Err(providers::Error::Unauthorized(_)) if refused.is_none() => {
                 refused = Some(version);
             }
-            Err(error @ providers::Error::Unauthorized(_)) => {
-                let noted =
-                    connections::needs_reauth(&run.app.db, run.job.connection, version).await;
-                if noted.map_err(|error| run.db(error))? {
-                    return Err(run.refused(error, page).await);
-                }
-                // The user has connected the account again meanwhile.
-                refused = None;
-            }
-            Err(error) => return Err(run.refused(error, page).await),
+            Err(error) if run.noted(&error, version).await? => return Err(run.refused(error, page)),
+            // The user has connected the account again meanwhile.
+            Err(_) => refused = None,
         }
     }
 }

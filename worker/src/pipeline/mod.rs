@@ -169,20 +169,23 @@ impl Run<'_> {
         failed(self.phase(), code, message, context)
     }
 
-    /// What a provider's refusal means for the job, and for the connection where it means something there.
-    async fn refused(&self, error: providers::Error, page: i32) -> Error {
+    /// Notes what a refusal of the pair of this version means for the connection. False: another pair is there by now,
+    /// or none, and the refusal says nothing about it.
+    async fn noted(&self, error: &providers::Error, version: i64) -> Result<bool, Error> {
         use providers::Error as E;
-        let state = match &error {
-            E::Denied(_) => Some(State::Limited),
-            E::Gone(_) => Some(State::ProviderGone),
-            _ => None,
+        let state = match error {
+            E::Unauthorized(_) => State::NeedsReauth,
+            E::Denied(_) => State::Limited,
+            E::Gone(_) => State::ProviderGone,
+            _ => return Ok(true),
         };
-        if let Some(state) = state
-            && let Err(error) =
-                connections::set_state(&self.app.db, self.job.connection, state).await
-        {
-            return self.db(error);
-        }
+        let noted = connections::set_state(&self.app.db, self.job.connection, state, version).await;
+        noted.map_err(|error| self.db(error))
+    }
+
+    /// What a provider's refusal means for the job.
+    fn refused(&self, error: providers::Error, page: i32) -> Error {
+        use providers::Error as E;
         match error {
             E::Wait { reason, after } => return self.wait(reason, after),
             E::Unmetered(error) => return self.db(error),
@@ -221,7 +224,10 @@ impl Run<'_> {
                 );
                 self.failed(Code::AuthenticationError, message, Map::new())
             }
-            tokens::Error::Provider(error) => self.refused(error, page).await,
+            tokens::Error::Provider { error, version } => match self.noted(&error, version).await {
+                Ok(_) => self.refused(error, page),
+                Err(error) => error,
+            },
             tokens::Error::Db(error) => self.db(error),
             error @ (tokens::Error::Sealing(_) | tokens::Error::NoApplication(_)) => {
                 self.failed(Code::UnknownError, error.to_string(), Map::new())

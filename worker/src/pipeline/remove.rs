@@ -70,11 +70,14 @@ async fn clear_doubts(run: &mut Run<'_>, plan: &Plan) -> Result<(), Error> {
 async fn is_gone(run: &Run<'_>, record: &str) -> Result<bool, Error> {
     let facts = connections::facts(&run.app.db, run.job.connection).await;
     let account = facts.map_err(|error| run.db(error))?.map(|facts| facts.account);
-    let (access, _) =
+    let (access, version) =
         fetch::access(run, &account.unwrap_or_default(), None, run.counts.pages).await?;
     match run.source.is_gone(&access, record).await {
         Ok(gone) => Ok(gone),
-        Err(error) => Err(run.refused(error, run.counts.pages).await),
+        Err(error) => {
+            run.noted(&error, version).await?;
+            Err(run.refused(error, run.counts.pages))
+        }
     }
 }
 
