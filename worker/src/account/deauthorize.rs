@@ -1,6 +1,7 @@
 //! Good-byes: the provider is told, then the tokens go whatever it said, then, if the user wants it, what was read.
 //!
-//! An account that was connected again meanwhile is left alone, at whatever point that shows.
+//! An account that was connected again meanwhile is left alone, at whatever point that shows. If another user has it by
+//! now, the provider is not told: it would end his link as well.
 
 use super::{AccountJob, db, failed};
 use crate::{attempt, job::App, providers, queue::Held, tokens};
@@ -81,7 +82,7 @@ async fn tell(app: &App, job: &AccountJob, connection: ConnectionId) -> Result<(
                 return Ok(());
             }
         };
-        // Asked last: it counts for the call, which no transaction could outlast.
+        // Looked at last: no transaction can be held over the call.
         if is_shared(app, connection).await? {
             tracing::info!(connection.id = %connection,
                 "another user has connected the account: the provider is not told, only our tokens go");

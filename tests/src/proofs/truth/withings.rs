@@ -239,17 +239,15 @@ fn named<const N: usize>(fields: [(&str, Value); N]) -> Map<String, Value> {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Calories are kilocalories, distances metres; what was typed in stands where nothing was measured.
+/// Calories are kilocalories, distances metres; what was typed in stands in fields of its own, and
+/// counts where nothing was measured; 0 is nothing.
 fn workout(record: &Value) -> Map<String, Value> {
     let data = &record["data"];
-    let is_by_hand = record["attrib"] == json!(2);
-    let told = |name: &str, by_hand: &str| {
-        let measured = field(data, name);
-        if is_by_hand && measured.as_f64().is_none_or(|number| number == 0.0) {
-            field(data, by_hand)
-        } else {
-            measured
-        }
+    let is_typed_in = record["attrib"] == json!(2);
+    let told = |name: &str, typed: &str| {
+        let (measured, typed) = (field(data, name), positive(&data[typed]));
+        let is_measured = !positive(&measured).is_null();
+        if is_measured || !is_typed_in || typed.is_null() { measured } else { typed }
     };
     let length = record["enddate"].as_i64().zip(record["startdate"].as_i64());
     let length = length.map(|(end, start)| end - start);
