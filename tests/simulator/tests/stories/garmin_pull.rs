@@ -165,7 +165,7 @@ async fn a_late_upload_an_edit_and_a_deletion_show_by_upload_time() {
     let late = json!({ "start": "2020-02-29T06:30:00Z", "fields": { "weightInGrams": 71_500 } });
     let (status, added) = world.control(Method::POST, &path, late).await;
     assert_eq!((status, &added["measurementTimeInSeconds"]), (201, &json!(1_582_957_800)));
-    assert_eq!(world.pull(token, of, since, since + 60).await, [added.clone()]);
+    assert_eq!(world.pull(token, of, since, since + 60).await, std::slice::from_ref(&added));
 
     world.sim().advance_clock(10);
     let one = format!("{path}/{}", added["summaryId"].as_str().unwrap());

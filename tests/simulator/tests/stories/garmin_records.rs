@@ -38,8 +38,8 @@ async fn a_traveller_has_offsets_of_several_zones_and_never_a_zone() {
     for day in &dailies {
         // A day begins at midnight on the wall.
         let at = day["startTimeInSeconds"].as_i64().unwrap();
-        let offset_s = day["startTimeOffsetInSeconds"].as_i64().unwrap();
-        let wall = chrono::DateTime::from_timestamp(at + offset_s, 0).unwrap().naive_utc();
+        let east_s = day["startTimeOffsetInSeconds"].as_i64().unwrap();
+        let wall = chrono::DateTime::from_timestamp(at + east_s, 0).unwrap().naive_utc();
         assert_eq!(day["calendarDate"], wall.date().to_string(), "{day}");
     }
     for night in world.truth(&id, GarminType::Sleeps) {
