@@ -89,7 +89,7 @@ async fn what_cannot_be_backfilled_is_told_why_and_nothing_is_queued() {
         ("timeRange.after", json!({ "timeRange": { "after": 4_000_000_000_i64 } })),
         ("timeRange.after", json!({ "timeRange": {} })),
         ("timeRange", json!({ "timeRange": null })),
-        ("jobType", json!({ "provider": "withings" })),
+        ("jobType", json!({ "provider": "google_health" })),
         ("options.timeoutSeconds", json!({ "options": { "timeoutSeconds": 29 } })),
         ("options.timeoutSeconds", json!({ "options": { "timeoutSeconds": 21_601 } })),
     ] {

@@ -87,9 +87,10 @@ impl Fenced {
         &mut self.tx
     }
 
-    /// Moves the checkpoint and commits, which renews the lease as well: a beat passes by a row that is
-    /// locked, so a job that is nearly always in a transaction would lose it. A failure here leaves it open which of the two happened:
-    /// the next attempt reads the checkpoint that is there.
+    /// Moves the checkpoint and commits, which renews the lease as well. One that stays where it is does not count as moved.
+    ///
+    /// A beat passes by a row that is locked, so a job that is nearly always in a transaction would lose its lease. A failure
+    /// here leaves it open which of the two happened: the next attempt reads the checkpoint that is there.
     pub async fn commit(self, advance: Advance<'_>) -> Result<(), FenceError> {
         answered(self.move_checkpoint(advance)).await
     }
@@ -98,7 +99,8 @@ impl Fenced {
         let phase = advance.checkpoint.phase().as_str();
         let moved = sqlx::query_scalar!(
             "update paceline.sync_runs r
-                set beat_at = clock_timestamp(), checkpoint = $4, checkpoint_at = clock_timestamp(), counts = $5, last_page = $6,
+                set beat_at = clock_timestamp(), checkpoint = $4, counts = $5,
+                    checkpoint_at = case when r.checkpoint = $4 then r.checkpoint_at else clock_timestamp() end, last_page = $6,
                     estimated_total = coalesce($7, r.estimated_total), retrying = false,
                     last_activity_at = clock_timestamp(), stuck_reported_at = null, phase = $8,
                     phase_times = case when r.phase = $8 then r.phase_times

@@ -285,7 +285,7 @@ pub(super) async fn end(tx: &mut PgConnection, ends: &[End]) -> Result<Settled, 
              select j.*, a.state, a.failure, r.phase, r.checkpoint, r.estimated_total, r.counts, r.phase_times,
                     r.error_count + (a.failure is not null)::integer as error_count,
                     coalesce(a.failure, r.last_error) as last_error, r.retries, r.last_page, r.started_at,
-                    r.last_page > 0 or r.checkpoint_at is not null as may_have_pages, clock_timestamp() as now
+                    r.last_page > 0 or r.counts <> '{}' as may_have_pages, clock_timestamp() as now
                from unnest($1::uuid[], $4::text[], $5::jsonb[]) as a(id, state, failure)
                join run r on r.job_id = a.id join job j on j.id = a.id),
            ended as (

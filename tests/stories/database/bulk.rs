@@ -55,7 +55,7 @@ async fn failed(bench: &Bench, subject: &str) -> (Person, JobId) {
         record: "{}".to_owned(),
     };
     record_failures::put(fenced.connection(), lease.job, &[record]).await.unwrap();
-    let counts = Counts { pages: 1, fetched: 3, failed: 1, ..Counts::default() };
+    let counts = Counts { pages: 1, fetched: 3, failed: 1, through: 1, ..Counts::default() };
     let snapshot = Snapshot { attempt: 1, phase: Phase::Store, counts, provider: Provider::Strava };
     let to = Checkpoint::Store { next_page: 1, next_item: 1 };
     fenced.commit(advance(to, &counts, Some(&snapshot))).await.unwrap();

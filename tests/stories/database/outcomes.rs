@@ -96,7 +96,8 @@ async fn a_completed_job_leaves_nothing_in_the_hot_tables() {
     let (_, lease) = bench.running("ann").await;
     let mut fenced = Fenced::begin(&bench, lease).await.unwrap();
     stage(&mut fenced, 3).await.unwrap();
-    let counts = Counts { pages: 1, fetched: 3, saved: 2, failed: 1, ..Counts::default() };
+    let counts =
+        Counts { pages: 1, fetched: 3, saved: 2, failed: 1, through: 3, ..Counts::default() };
     fenced.commit(advance(Checkpoint::Done, &counts, None)).await.unwrap();
     bench.settle(lease, Outcome::Completed).await;
     let left: i64 = sqlx::query_scalar(

@@ -139,8 +139,11 @@ impl Run<'_> {
             publish: due.then_some(&snapshot),
         };
         tx.commit(advance).await.map_err(|error| self.fence(error))?;
+        // To fix a plan is no progress: whatever kills workers there must be found.
+        if self.at != to {
+            self.held.moved_to(to.phase());
+        }
         self.at = to;
-        self.held.moved_to(to.phase());
         self.counts = counts;
         if due {
             self.shown = Some((Instant::now(), to.phase()));

@@ -23,6 +23,7 @@ pub(super) fn cause(reason: &str, title: &str) -> String {
     match reason {
         "quota_exceeded" => format!("the calls that {title} allows are spent"),
         "rate_limit" => format!("{title} asked for fewer calls"),
+        "sync_under_way" => "another sync of its user has the place".to_owned(),
         other => format!("of {other}"),
     }
 }
