@@ -1,6 +1,6 @@
 //! Processes killed or frozen at every place: nothing lost, nothing twice, at most one page again.
 
-use paceline_simulator::{Config, Fault, FaultRule, Provider, StartRange};
+use paceline_simulator::{Config, FULL_SCOPE, Fault, FaultRule, Population, Provider, StartRange};
 use paceline_tests::{
     process::Process,
     rows,
@@ -116,7 +116,10 @@ async fn a_worker_killed_while_it_commits_a_page_repeats_that_page_and_no_other(
 #[tokio::test]
 async fn a_worker_killed_in_enrich_costs_no_page() {
     let mut stack = Stack::new().await;
-    let user = stack.user("ann", 450).await;
+    // Few and long over, so that the weather of each page is one call to the archive.
+    let until = Some((chrono::Utc::now() - chrono::Duration::days(200)).date_naive());
+    let population = Population { activities: 90, until, ..Population::default() };
+    let user = stack.user_with("ann", &population, FULL_SCOPE).await;
     let pages = stack.world().athlete(user.athlete, StartRange::default()).unwrap().pages_of_200;
     let weather = |fault, count| FaultRule {
         provider: Some(Provider::OpenMeteo),

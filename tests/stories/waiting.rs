@@ -71,6 +71,8 @@ async fn a_quota_is_used_up_and_never_overrun() {
     let two = Allowance { quarter_hour: 2, day: 1000 };
     stack.world().set_strava_quota(StravaQuota { overall: two, read: two });
     let ann = stack.user("ann", 810).await;
+    // To connect an account costs a read.
+    stack.world().forget_strava_usage();
     let _worker = stack.worker().await;
     let asked_at = Utc::now();
     let id = ann.client.start_sync(&json!({})).await;
