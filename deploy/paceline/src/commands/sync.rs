@@ -38,6 +38,10 @@ pub(crate) struct Start {
     /// From where
     #[arg(long, default_value = "strava")]
     provider: Provider,
+    /// What: all, activities, measurements, daily, health or workouts, as far as the provider has it [default: what is
+    /// usual for the provider]
+    #[arg(long, value_name = "TYPE")]
+    job_type: Option<JobType>,
     /// Only what began at or after this time: 2025-03-31, 2025-03-31T07:30:00Z, or Unix seconds
     #[arg(long, value_name = "TIME", value_parser = parse::instant)]
     after: Option<DateTime<Utc>>,
@@ -145,7 +149,10 @@ async fn start(options: Start, screen: &Screen) -> anyhow::Result<Exit> {
     let client = options.api.client()?;
     let asked = NewSync {
         provider: options.provider,
-        job_type: JobType::Activities,
+        job_type: options
+            .job_type
+            .or(options.provider.usual_job_type())
+            .unwrap_or(JobType::Activities),
         time_range: TimeRange { after: options.after, before: options.before },
         options: client::Options {
             batch_size: options.batch_size,

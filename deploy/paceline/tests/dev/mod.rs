@@ -2,7 +2,7 @@
 
 use crate::home::Home;
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     io::{self, BufRead as _, BufReader},
     process::{Child, Command, Output, Stdio},
@@ -49,6 +49,12 @@ impl Dev {
         assert!(dev.api.starts_with("http://") && dev.simulator.starts_with("http://"), "{said}");
         // Whatever else it has to say, somebody takes it.
         thread::spawn(move || io::copy(&mut lines, &mut io::sink()));
+        // Connecting an account begins its first sync.
+        dev.when("the first syncs have not ended", || {
+            let live = ["queued", "waiting", "running"];
+            let none = |state: &&str| dev.json(&["jobs", "list", "--state", state]) == json!([]);
+            live.iter().all(none).then_some(())
+        });
         dev
     }
 
