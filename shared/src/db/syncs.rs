@@ -62,60 +62,56 @@ pub struct Sync {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// A statement that reads syncs: what differs is which, and in what order.
+macro_rules! syncs {
+    ($which:literal, $($argument:expr),+) => {
+        sqlx::query_as!(
+            Sync,
+            r#"select id as "id!: JobId", user_id as "user!: UserId", provider as "provider!: Provider",
+                      job_type as "job_type!: JobType", time_range as "range!", state as "state!: JobState",
+                      phase as "phase!: Phase", retrying as "retrying!", attempt as "attempt!",
+                      max_retries as "max_retries!",
+                      (select (j.payload ->> 'batchSize')::integer from paceline.sync_jobs j where j.id = s.id) as batch_size,
+                      waiting_for, waiting_until, estimated_total, counts as "counts!: Json<Counts>",
+                      phase_times as "phase_times!", error_count as "error_count!",
+                      last_error as "last_error: Json<Failure>", last_page as "last_page!",
+                      created_at as "created_at!", started_at, updated_at as "updated_at!", finished_at
+                 from paceline.syncs s where "# + $which,
+            $($argument),+
+        )
+    };
+}
+
 /// A user's sync; `None` when he has no such sync.
 pub async fn find(db: impl PgExecutor<'_>, user: UserId, id: JobId) -> Result<Option<Sync>, Error> {
-    Ok(sqlx::query_as!(
-        Sync,
-        r#"select id as "id!: JobId", user_id as "user!: UserId", provider as "provider!: Provider",
-                  job_type as "job_type!: JobType", time_range as "range!", state as "state!: JobState",
-                  phase as "phase!: Phase", retrying as "retrying!", attempt as "attempt!", max_retries as "max_retries!",
-                  (select (j.payload ->> 'batchSize')::integer from paceline.sync_jobs j where j.id = s.id) as batch_size,
-                  waiting_for, waiting_until, estimated_total, counts as "counts!: Json<Counts>",
-                  phase_times as "phase_times!", error_count as "error_count!", last_error as "last_error: Json<Failure>",
-                  last_page as "last_page!", created_at as "created_at!", started_at, updated_at as "updated_at!", finished_at
-             from paceline.syncs s where id = $1 and user_id = $2"#,
-        id.0,
-        user.0
-    )
-    .fetch_optional(db)
-    .await?)
+    Ok(syncs!("id = $1 and user_id = $2", id.0, user.0).fetch_optional(db).await?)
 }
 
 /// The sync of a user with a provider that counts as his last: the live one, or of his newest ones the one that
 /// ended last. Slices of a backfill are none.
 pub async fn last(db: &Db, user: UserId, provider: Provider) -> Result<Option<Sync>, Error> {
-    let id = sqlx::query_scalar!(
-        r#"select coalesce(
-             (select id from paceline.sync_jobs where user_id = $1 and provider = $2 and slot = 0 and kind = 'sync'),
-             (select id from (
-                select id, finished_at from paceline.sync_history
-                 where user_id = $1 and provider = $2 and slot = 0 and kind = 'sync' order by id desc limit 20) newest
-               order by finished_at desc limit 1)) as "id: JobId""#,
+    let last = syncs!(
+        "user_id = $1 and id = coalesce(
+           (select id from paceline.sync_jobs where user_id = $1 and provider = $2 and slot = 0 and kind = 'sync'),
+           (select id from (
+              select id, finished_at from paceline.sync_history
+               where user_id = $1 and provider = $2 and slot = 0 and kind = 'sync' order by id desc limit 20) newest
+             order by finished_at desc limit 1))",
         user.0,
         provider.as_str()
-    )
-    .fetch_one(db)
-    .await?;
-    match id {
-        Some(id) => find(db, user, id).await,
-        None => Ok(None),
-    }
+    );
+    Ok(last.fetch_optional(db).await?)
 }
 
 /// The syncs of a user that one refresh of his dashboard started or joined, oldest first.
 pub async fn of_refresh(db: &Db, user: UserId, refresh: Uuid) -> Result<Vec<Sync>, Error> {
-    let ids = sqlx::query_scalar!(
-        r#"select id as "id: JobId" from public.sync_progress where uid = $1 and refresh_id = $2 order by id"#,
+    let group = syncs!(
+        "user_id = $1 and id = any(array(
+           select id from public.sync_progress where uid = $1 and refresh_id = $2)) order by id",
         user.0,
         refresh
-    )
-    .fetch_all(db)
-    .await?;
-    let mut syncs = Vec::with_capacity(ids.len());
-    for id in ids {
-        syncs.extend(find(db, user, id).await?);
-    }
-    Ok(syncs)
+    );
+    Ok(group.fetch_all(db).await?)
 }
 
 /// Which syncs to list.
@@ -132,28 +128,18 @@ pub struct Filter {
 /// A user's syncs, newest first.
 pub async fn list(db: &Db, user: UserId, filter: Filter, limit: i64) -> Result<Vec<Sync>, Error> {
     let situations = filter.status.map(situations);
-    Ok(sqlx::query_as!(
-        Sync,
-        r#"select id as "id!: JobId", user_id as "user!: UserId", provider as "provider!: Provider",
-                  job_type as "job_type!: JobType", time_range as "range!", state as "state!: JobState",
-                  phase as "phase!: Phase", retrying as "retrying!", attempt as "attempt!", max_retries as "max_retries!",
-                  (select (j.payload ->> 'batchSize')::integer from paceline.sync_jobs j where j.id = s.id) as batch_size,
-                  waiting_for, waiting_until, estimated_total, counts as "counts!: Json<Counts>",
-                  phase_times as "phase_times!", error_count as "error_count!", last_error as "last_error: Json<Failure>",
-                  last_page as "last_page!", created_at as "created_at!", started_at, updated_at as "updated_at!", finished_at
-             from paceline.syncs s
-            where user_id = $1 and ($2::text is null or provider = $2)
-              and ($3::text[] is null or concat_ws(' ', state, phase, started_at is not null, retrying) = any($3))
-              and ($4::uuid is null or id < $4)
-            order by id desc limit $5"#,
+    let page = syncs!(
+        "user_id = $1 and ($2::text is null or provider = $2)
+           and ($3::text[] is null or concat_ws(' ', state, phase, started_at is not null, retrying) = any($3))
+           and ($4::uuid is null or id < $4)
+         order by id desc limit $5",
         user.0,
         filter.provider.map(Provider::as_str),
         situations.as_deref(),
         filter.before.map(|id| id.0),
         limit
-    )
-    .fetch_all(db)
-    .await?)
+    );
+    Ok(page.fetch_all(db).await?)
 }
 
 /// Every situation of a sync that a client sees as `status`: state, phase, started, retrying.

@@ -1,4 +1,4 @@
-//! How workers take jobs, as far as their lanes allow it, and how parked ones come back into the queue.
+//! How workers take jobs, as far as their lanes allow it.
 
 use crate::{
     ConnectionId, JobId, Provider, UserId, WorkerId,
@@ -383,23 +383,4 @@ fn read(rows: Vec<Row>, provider: Provider, lane_is_locked: bool) -> Passed {
         None => Standing::Open,
     };
     Passed::Claimed(Claim { jobs, lane })
-}
-
-/// Puts parked jobs whose time has come back into the queue; answers how many.
-pub async fn promote(db: &Db) -> Result<u64, Error> {
-    let promote = sqlx::query!(
-        "with due as (
-           update paceline.sync_jobs set waiting_for = null
-            where id = any(array(
-              select id from paceline.sync_jobs
-               where waiting_for is not null and run_at <= clock_timestamp()
-               order by run_at limit 1000 for update skip locked))
-           returning id)
-         update public.sync_progress p
-            set status = 'queued', waiting = null, rev = rev + 1, updated_at = clock_timestamp()
-          where p.id = any(array(select id from due))"
-    )
-    .execute(db);
-    let due = timed("promote", promote).await?;
-    Ok(due.rows_affected())
 }

@@ -11,6 +11,7 @@ mod class;
 mod enqueue;
 mod follow_up;
 mod hold;
+mod promote;
 mod retry;
 
 pub use account::{
@@ -19,13 +20,12 @@ pub use account::{
 };
 pub use backfill::{SliceOutcome, enqueue_slices};
 pub use cancel::{CancelOutcome, cancel, cancel_many};
-pub use claim::{
-    Claim, Claimed, Cursor, Hold, Standing, claim, claim_suspect, promote, suspect_waits,
-};
+pub use claim::{Claim, Claimed, Cursor, Hold, Standing, claim, claim_suspect, suspect_waits};
 pub use class::{ClassOutcome, set_class};
 pub use enqueue::{Enqueued, NewSync, WhenLive, enqueue};
 pub use follow_up::FollowUp;
 pub(super) use follow_up::follow;
+pub use promote::promote;
 pub use retry::{RetryOptions, RetryOutcome, retry, retry_many};
 
 use super::{Db, Error};
